@@ -1,0 +1,80 @@
+# Every target sets up what it needs first; a warm set-up costs less than half a second.
+# Variables: PYTHON=<interpreter 3.11-3.13>  VENV=<directory>  CLAUDE_CLI_PATH=<a claude of your own>
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+VENV ?= $(CURDIR)/.venv
+BIN := $(abspath $(VENV))/bin
+SETUP := VENV='$(abspath $(VENV))' PYTHON='$(PYTHON)' sh scripts/setup.sh
+WORKERS ?= 2
+
+ifdef CLAUDE_CLI_PATH
+CLI :=
+else
+CLI := cli
+CLAUDE_CLI_PATH := $(CURDIR)/.tools/bin/claude
+endif
+export CLAUDE_CLI_PATH
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z][a-z-]*:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: demo
+demo: runtime $(CLI) ## Watch one work order go from words to a pull request, no key and no network (KEEP=1 leaves it running)
+	@cd python && exec '$(BIN)/python' -m src.agent_work_orders.rehearsal.demo
+
+.PHONY: run
+run: runtime $(CLI) ## Start the server for real use on 127.0.0.1:8181 (HOST and ARCHON_SERVER_PORT change that)
+	@cd python && ARCHON_AWO_ENABLED="$${ARCHON_AWO_ENABLED:-true}" exec '$(BIN)/python' -m src.server.main
+
+.PHONY: test
+test: test-tools $(CLI) ## Run every test and hold the plugin's line coverage to 90 %
+	@cd python && '$(BIN)/coverage' erase
+	cd python && '$(BIN)/coverage' run -m pytest -n $(WORKERS) $(PYTEST_ARGS)
+	@cd python && '$(BIN)/coverage' combine --quiet
+	cd python && '$(BIN)/coverage' report
+
+.PHONY: check
+check: check-tools ## Format, lint, types, import layers, and whether the documents are still true
+	cd python && '$(BIN)/ruff' format --check .
+	cd python && '$(BIN)/ruff' check .
+	cd python && '$(BIN)/mypy'
+	cd python && '$(BIN)/lint-imports'
+	cd python && '$(BIN)/python' -m pytest -q tests/agent_work_orders/house
+
+.PHONY: format
+format: check-tools ## Apply the formatter and the safe fixes
+	cd python && '$(BIN)/ruff' check --fix . ; '$(BIN)/ruff' format .
+
+.PHONY: bench
+bench: test-tools $(CLI) ## Measure against the targets and write bench/results.json
+	@mkdir -p bench
+	cd python && exec '$(BIN)/python' -m bench
+
+.PHONY: setup
+setup: check-tools $(CLI) ## Install everything the other targets need
+
+.PHONY: lock
+lock: ## Pin the ranges of pyproject.toml anew (needs uv)
+	@sh scripts/lock.sh
+
+.PHONY: clean
+clean: ## Remove everything that make made
+	rm -rf '$(abspath $(VENV))' .tools bench/scratch python/.coverage python/.coverage.*
+	rm -rf python/.mypy_cache python/.ruff_cache python/.pytest_cache python/.import_linter_cache python/.hypothesis
+	find python -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The sets are a chain because they share one virtual environment.
+.PHONY: runtime test-tools check-tools cli
+runtime:
+	@$(SETUP) runtime
+test-tools: runtime
+	@$(SETUP) test
+check-tools: test-tools
+	@$(SETUP) check
+cli:
+	@$(SETUP) cli

@@ -1,0 +1,17 @@
+"""Agent Work Orders: a plugin of the Archon server. Mount it with `app.include_router(router)`; that is all a host does."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .plugin import router
+
+__all__ = ["router"]
+
+
+def __getattr__(name: str) -> Any:
+    # Late, so that the plugin's programs (`python -m …`) do not pay for the web framework they do not use.
+    if name == "router":
+        from .plugin import router
+
+        return router
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

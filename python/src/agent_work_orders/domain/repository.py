@@ -1,0 +1,113 @@
+"""Repository addresses and branch names: our own grammar, stricter than git's, so nothing odd ever reaches git."""
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from .errors import FieldProblem, InvalidInput
+
+MAX_URL = 500
+_SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}\Z")
+_HOST = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?\Z")
+_BRANCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,120}\Z")
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A repository that passed the grammar. `key` is one per repository whatever way its address was written."""
+
+    url: str
+    host: str
+    owner: str
+    name: str
+
+    @property
+    def key(self) -> str:
+        return f"{self.host}/{self.owner}/{self.name}".lower()
+
+    @property
+    def slug(self) -> str:
+        return f"{self.owner}/{self.name}"
+
+
+@dataclass(frozen=True)
+class HostPolicy:
+    """Which hosts repositories may live on; entries are `host` or `host:port`, lower case.
+
+    `insecure` hosts may also be plain http and private: test servers and closed networks, by the operator's word only.
+    """
+
+    allowed: frozenset[str]
+    insecure: frozenset[str] = frozenset()
+
+
+def parse_repository_url(text: str, policy: HostPolicy, *, field: str = "repository_url") -> Repository:
+    """The repository an address names, or InvalidInput for `field` with what is wrong with it."""
+
+    def refuse(problem: str) -> InvalidInput:
+        return InvalidInput([FieldProblem(field, problem)])
+
+    if not text or len(text) > MAX_URL:
+        raise refuse(f"must be an address of 1 to {MAX_URL} characters, such as https://github.com/owner/name")
+    if any(ord(char) <= 32 or ord(char) == 127 for char in text):
+        raise refuse("must not contain spaces or control characters")
+    if text.startswith("-"):
+        raise refuse("must not start with a dash")
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise refuse("is not an address; write it like https://github.com/owner/name") from None
+    if parts.scheme not in ("https", "http"):
+        raise refuse("must start with https://")
+    if "@" in parts.netloc:
+        raise refuse("must not contain a user name or password; credentials belong in the settings")
+    if "?" in text or "#" in text:
+        raise refuse("must not contain a query or a fragment")
+    hostname = (parts.hostname or "").lower()
+    host = hostname if port is None else f"{hostname}:{port}"
+    if not _HOST.match(hostname):
+        raise refuse("must name a host, such as github.com")
+    insecure = host in policy.insecure
+    if parts.scheme == "http" and not insecure:
+        raise refuse("must start with https://")
+    if _is_private(hostname) and not insecure:
+        raise refuse("must not name a private or local address")
+    if host not in policy.allowed and not insecure:
+        allowed = ", ".join(sorted(policy.allowed | policy.insecure)) or "none"
+        raise refuse(f"is on the host {host}, which is not allowed here (allowed: {allowed})")
+    segments = parts.path.strip("/").split("/")
+    if len(segments) != 2 or parts.path.strip("/") == "":
+        raise refuse("must name one owner and one repository: https://host/owner/name")
+    owner, name = segments[0], segments[1].removesuffix(".git")
+    if not _SEGMENT.match(owner) or not _SEGMENT.match(name) or ".." in owner + "/" + name:
+        raise refuse("has an owner or a name with characters that are not allowed")
+    return Repository(url=f"{parts.scheme}://{host}/{owner}/{name}", host=host, owner=owner, name=name)
+
+
+def branch_problem(name: str) -> str | None:
+    """What is wrong with a branch name, or None. Git's own rules, inside a small ASCII grammar."""
+    if not _BRANCH.match(name):
+        return "must be 1 to 121 ASCII letters, digits, '.', '_', '/' or '-', starting with a letter or a digit"
+    if ".." in name or "//" in name or "/." in name or name.endswith(("/", ".", ".lock")) or ".lock/" in name:
+        return "is not a valid branch name for git ('..', '//', '/.', a trailing '/', '.' or '.lock')"
+    return None
+
+
+def branch_for(order_id: str, user_request: str, prefix: str = "awo/") -> str:
+    """The branch of an order, named by the server: `<prefix><short id>-<slug of the request>`."""
+    words = re.findall(r"[a-z0-9]+", user_request[:400].lower())
+    slug = "-".join(words)[:40].strip("-")
+    short = order_id.removeprefix("wo-")[:8]
+    return f"{prefix}{short}-{slug}" if slug else f"{prefix}{short}"
+
+
+def _is_private(hostname: str) -> bool:
+    if hostname == "localhost" or hostname.endswith((".localhost", ".local", ".internal")):
+        return True
+    try:
+        return not ipaddress.ip_address(hostname).is_global
+    except ValueError:
+        # Dotless and all-numeric names ("0x7f.1", "2130706433") are read as addresses by resolvers.
+        return "." not in hostname or hostname.rsplit(".", 1)[-1].isdigit()

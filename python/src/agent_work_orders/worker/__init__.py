@@ -1,0 +1,1 @@
+"""Claims work and runs it, and takes back what silent workers held."""

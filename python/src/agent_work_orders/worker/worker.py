@@ -1,0 +1,113 @@
+"""Claims work and runs it, a few orders at a time, until the server stops."""
+
+import logging
+import uuid
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+
+import anyio
+from anyio.abc import TaskGroup
+
+from ..domain.errors import FailureClass, StoreUnavailable, WorkOrderError
+from ..domain.status import Status
+from ..domain.work_order import Claim, Outcome, utc_now
+from ..ports import Tools
+from ..workflow.run import run_work_order
+
+logger = logging.getLogger("archon.awo")
+
+POLL = 1.0
+# SIGTERM to the agent, its own clean-up, a checkpoint and the release; what does not make it is taken back by its lease.
+STOP_WITHIN = 8.0
+
+
+class Worker:
+    """Runs claimed orders in as many slots as the settings give, live."""
+
+    def __init__(self, tools: Tools, worker_id: str, clock: Callable[[], datetime] = utc_now) -> None:
+        self._tools, self.worker_id, self._clock = tools, worker_id, clock
+        self.busy = 0
+        self._slot_freed = anyio.Event()
+        self._parked_until: datetime | None = None
+
+    async def run(self, stopping: anyio.Event) -> None:
+        """Works until `stopping` is set, then gives every claim back, within a few seconds."""
+        async with anyio.create_task_group() as group:
+            await self._claim_forever(group, stopping)
+            with anyio.move_on_after(STOP_WITHIN):
+                while self.busy:
+                    await self._slot_freed.wait()
+            group.cancel_scope.cancel()
+
+    async def _claim_forever(self, group: TaskGroup, stopping: anyio.Event) -> None:
+        pause = POLL
+        while not stopping.is_set():
+            if self.busy >= self._tools.limits().slots or self._is_parked():
+                await self._idle(self._slot_freed.wait, stopping)
+                continue
+            limits = self._tools.limits()
+            try:
+                claim = await self._tools.store.claim(
+                    self.worker_id, str(uuid.uuid4()), limits.lease, limits.per_repository
+                )
+                pause = POLL
+            except StoreUnavailable as error:
+                logger.warning("No work can be claimed: %s", error.message)
+                await self._idle(anyio.sleep_forever, stopping, pause)
+                pause = min(pause * 2, 10)
+                continue
+            if claim is None:
+                await self._idle(self._wait_for_work, stopping)
+                continue
+            self.busy += 1
+            group.start_soon(self._run_one, claim, stopping, name=f"work order {claim.order_id}")
+
+    async def _run_one(self, claim: Claim, stopping: anyio.Event) -> None:
+        try:
+            parked_until = await run_work_order(claim, self._tools, stopping)
+            if parked_until is not None:
+                # All orders use the same account: asking again for each of them would only burn retries.
+                self._parked_until = max(parked_until, self._parked_until or parked_until)
+        except Exception:  # the worker's door: a bug in one run must end that run, and only that run
+            logger.exception("%s ended by an unexpected error", claim.order_id)
+            await self._record_crash(claim)
+        finally:
+            self.busy -= 1
+            self._slot_freed.set()
+            self._slot_freed = anyio.Event()
+
+    async def _record_crash(self, claim: Claim) -> None:
+        outcome = Outcome(
+            status=Status.FAILED,
+            summary="An unexpected error ended the run.",
+            failure_class=FailureClass.INTERNAL,
+            error_message="An unexpected error ended the run; the server's log has it.",
+            next_action="Retry the order; if it fails again, report the error in the server's log.",
+        )
+        try:
+            await self._tools.store.finish(claim, outcome)
+        except WorkOrderError as error:
+            logger.error("%s could not be recorded as failed: %s", claim.order_id, error)
+
+    def _is_parked(self) -> bool:
+        if self._parked_until is not None and self._parked_until <= self._clock():
+            self._parked_until = None
+        return self._parked_until is not None
+
+    async def _wait_for_work(self) -> None:
+        await self._tools.store.wait_for_work(timedelta(seconds=POLL))
+
+    async def _idle(
+        self, wake: Callable[[], Awaitable[None]], stopping: anyio.Event, at_most: float = POLL
+    ) -> None:
+        """Waits for `wake`, the stop of the server or the time, whichever comes first."""
+        async with anyio.create_task_group() as group:
+
+            async def stop() -> None:
+                await stopping.wait()
+                group.cancel_scope.cancel()
+
+            group.start_soon(stop)
+            with anyio.move_on_after(at_most):
+                await wake()
+            group.cancel_scope.cancel()

@@ -1,0 +1,1 @@
+"""What happens to one claimed work order. Start with `run.py`."""

@@ -1,0 +1,15 @@
+#!/bin/sh
+# Writes python/requirements/*.txt from the ranges in pyproject.toml: one file per set, hashed, valid on every
+# Python we support, and without the address of any index.
+set -eu
+cd "$(dirname "$0")/../python"
+
+command -v uv >/dev/null 2>&1 || { echo "make lock needs uv: install it with 'pip install uv', then run it again." >&2; exit 1; }
+export UV_PYTHON_DOWNLOADS=never
+
+pin() {
+    uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header "$@"
+}
+pin pyproject.toml --extra logfire -o requirements/runtime.txt
+pin --group test -c requirements/runtime.txt -o requirements/test.txt
+pin --group check -c requirements/runtime.txt -c requirements/test.txt -o requirements/check.txt

@@ -1,0 +1,142 @@
+#!/bin/sh
+# Sets up one of: runtime, test, check (Python packages) or cli (the Claude Code command line). `make` calls it.
+# Each set leaves a stamp with the checksum of what it was made from, so that doing it again costs next to nothing.
+# Takes VENV (where to put the packages) and PYTHON (which interpreter to use) from the environment.
+set -eu
+cd "$(dirname "$0")/.."
+root=$(pwd)
+VENV=${VENV:-$root/.venv}
+PYTHON=${PYTHON:-}
+
+fail() { printf 'setup: %s\n' "$1" >&2; exit 1; }
+say() { printf 'setup: %s\n' "$1" >&2; }
+has() { command -v "$1" >/dev/null 2>&1; }
+
+require_git() {
+    has git || fail "git is missing; install git 2.34 or newer (Debian: apt-get install git) and run make again."
+    version=$(git version | sed 's/^git version //; s/[^0-9.].*//')
+    major=${version%%.*}; rest=${version#*.}; minor=${rest%%.*}
+    if [ "$major" -lt 2 ] || { [ "$major" -eq 2 ] && [ "$minor" -lt 34 ]; }; then
+        fail "git $version is too old; install git 2.34 or newer and run make again."
+    fi
+}
+
+# ---- Python ----------------------------------------------------------------------------------------------------------
+
+# What one candidate really is: "ok", or why not. A name on the PATH proves nothing (pyenv's stand-ins exist for
+# versions that are switched off), so it is run.
+judge_python() {
+    has "$1" || { echo "$1 is not there"; return; }
+    "$1" - 2>/dev/null <<'PY' || echo "$1 does not run"
+import sys
+version = ".".join(map(str, sys.version_info[:3]))
+if not (3, 11) <= sys.version_info[:2] <= (3, 13):
+    print(f"{sys.argv[0] and sys.executable} is {version}")
+else:
+    try:
+        import ensurepip, venv
+    except ImportError:
+        print(f"{sys.executable} has no venv (Debian: apt-get install python3-venv)")
+    else:
+        print("ok")
+PY
+}
+
+find_python() {
+    if [ -n "$PYTHON" ]; then
+        verdict=$(judge_python "$PYTHON")
+        [ "$verdict" = ok ] || fail "PYTHON=$PYTHON will not do ($verdict); name a Python 3.11 to 3.13 with venv."
+        echo "$PYTHON"; return
+    fi
+    seen=
+    for candidate in python3 python3.13 python3.12 python3.11 /usr/bin/python3 \
+        "${PYENV_ROOT:-${HOME:-/}/.pyenv}"/versions/3.1[123].*/bin/python; do
+        verdict=$(judge_python "$candidate")
+        [ "$verdict" = ok ] && { echo "$candidate"; return; }
+        seen="$seen; $verdict"
+    done
+    fail "no Python 3.11 to 3.13 found (${seen#; }); install one, or name one: make PYTHON=/path/to/python."
+}
+
+ensure_venv() {
+    wanted=
+    if [ -n "$PYTHON" ]; then
+        wanted=$("$PYTHON" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) ||
+            fail "PYTHON=$PYTHON does not run; name a Python 3.11 to 3.13."
+    fi
+    if [ -f "$VENV/pyvenv.cfg" ]; then
+        have=$("$VENV/bin/python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || have=
+        [ -n "$have" ] && { [ -z "$wanted" ] || [ "$wanted" = "$have" ]; } && return
+    elif [ -e "$VENV" ]; then
+        fail "$VENV is in the way and is no virtual environment; move it or choose another with VENV=<directory>."
+    fi
+    python=$(find_python)
+    say "making ${VENV#"$root/"} with $("$python" -c 'import platform; print("Python", platform.python_version())')"
+    "$python" -m venv --clear "$VENV" || fail "$python could not make $VENV; its message is above."
+}
+
+install_packages() {
+    pins=$root/python/requirements/$1.txt
+    ensure_venv
+    sum=$(cksum <"$pins")
+    stamp=$VENV/.pins-$1
+    [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$sum" ] && return
+    say "installing the $1 packages"
+    if has uv; then
+        UV_PYTHON_DOWNLOADS=never uv pip install --quiet --require-hashes --python "$VENV/bin/python" -r "$pins"
+    else
+        "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \
+            --only-binary :all: -r "$pins"
+    fi || fail "the $1 packages did not install; see above, check that a package index can be reached, run make again."
+    printf '%s\n' "$sum" >"$stamp"
+}
+
+# ---- Claude Code -----------------------------------------------------------------------------------------------------
+
+require_node() {
+    has node || fail "node is missing; install Node.js 18 or newer with npm, or set CLAUDE_CLI_PATH to a claude of your own."
+    node -e 'process.exit(process.versions.node.split(".")[0] >= 18 ? 0 : 1)' ||
+        fail "node $(node --version) is too old; install Node.js 18 or newer and run make again."
+    has npm || fail "npm is missing; install npm, or set CLAUDE_CLI_PATH to a claude of your own."
+}
+
+# The npm package holds one program per platform and a start-up script that only works when install scripts ran.
+# We let none run, and take the platform's own program: the one that answers.
+find_claude() {
+    for program in "$1"/node_modules/@anthropic-ai/claude-code-*/claude; do
+        [ -f "$program" ] || continue
+        chmod +x "$program"
+        HOME=$1 CLAUDE_CONFIG_DIR=$1/config "$program" --version </dev/null >/dev/null 2>&1 &&
+            { echo "$program"; return; }
+    done
+    return 1
+}
+
+install_cli() {
+    source=$root/tools/claude-cli
+    target=$root/.tools/claude-cli
+    link=$root/.tools/bin/claude
+    sum=$(cat "$source/package-lock.json" "$source/.npmrc" | cksum)
+    stamp=$root/.tools/.pins-cli
+    [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$sum" ] && [ -x "$link" ] && return
+    require_node
+    say "installing the Claude Code command line"
+    rm -rf "$target"
+    mkdir -p "$target" "$root/.tools/bin"
+    cp "$source/package.json" "$source/package-lock.json" "$source/.npmrc" "$target/"
+    # A home that cannot be written is no reason to fail.
+    [ -w "${HOME:-/nonexistent}" ] || { npm_config_cache=$root/.tools/npm-cache; export npm_config_cache; }
+    (cd "$target" && npm ci --ignore-scripts --loglevel=error >&2) ||
+        fail "the Claude Code command line did not install; see above, check that the npm registry can be reached, run make again."
+    program=$(find_claude "$target") ||
+        fail "none of the installed Claude Code programs runs on this machine; set CLAUDE_CLI_PATH to one that does."
+    ln -sfn "../${program#"$root/.tools/"}" "$link"
+    printf '%s\n' "$sum" >"$stamp"
+}
+
+require_git
+case ${1:-} in
+    runtime | test | check) install_packages "$1" ;;
+    cli) install_cli ;;
+    *) fail "say what to set up: runtime, test, check or cli." ;;
+esac
