@@ -51,6 +51,7 @@ find_python() {
     seen=
     for candidate in python3 python3.13 python3.12 python3.11 /usr/bin/python3 \
         "${PYENV_ROOT:-${HOME:-/}/.pyenv}"/versions/3.1[123].*/bin/python; do
+        case $candidate in /*) [ -e "$candidate" ] || continue ;; esac
         verdict=$(judge_python "$candidate")
         [ "$verdict" = ok ] && { echo "$candidate"; return; }
         seen="$seen; $verdict"

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-import subprocess  # noqa: S404 - see git()
+import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path

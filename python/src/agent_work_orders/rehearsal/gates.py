@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 
 class Gates:
-    """Named gates, closed until opened; an open one stays open. Opened and watched from any thread, waited at in a loop."""
+    """Named gates, closed until opened; an open one stays open. Any thread opens and watches, a loop waits."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()

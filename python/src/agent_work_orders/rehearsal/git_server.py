@@ -126,7 +126,9 @@ class GitServer:
             del self._known[repository.full_name.lower()]
         shutil.rmtree(repository.path)
 
-    def reject_pushes(self, owner: str, name: str, message: str = "error: GH006: Protected branch update failed.") -> None:
+    def reject_pushes(
+        self, owner: str, name: str, message: str = "error: GH006: Protected branch update failed."
+    ) -> None:
         """A real pre-receive hook refuses every push with `message`."""
         bare_repository.reject_pushes(self._existing(owner, name).path, message)
 

@@ -107,7 +107,9 @@ class Book:
 
     def _keep(self, entry: Issue) -> Issue:
         self._entries[entry.repository, entry.number] = entry
-        kinds = [("pull" if isinstance(kept, PullRequest) else "issue", asdict(kept)) for kept in self._entries.values()]
+        kinds = [
+            ("pull" if isinstance(kept, PullRequest) else "issue", asdict(kept)) for kept in self._entries.values()
+        ]
         unfinished = self._file.with_suffix(".unfinished")
         unfinished.write_text(json.dumps(kinds), encoding="utf-8")
         unfinished.replace(self._file)

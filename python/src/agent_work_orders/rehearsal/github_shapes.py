@@ -31,7 +31,7 @@ class Size:
     changed_files: int
 
 
-class Refused(Exception):  # noqa: N818 - says what is the case
+class Refused(Exception):
     """An error status with GitHub's body: one sentence, and one entry for each thing that is wrong with the request."""
 
     def __init__(self, status: int, message: str, errors: Sequence[Json] = ()) -> None:

@@ -1,11 +1,12 @@
-"""One run of `git http-backend` as a CGI program: bodies stream both ways, and nothing of it outlives the exchange. Knows no repository."""
+"""One run of `git http-backend` as a CGI program: bodies stream both ways, nothing outlives the exchange.
+Knows no repository."""
 
 import os
 import signal
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from subprocess import PIPE  # noqa: S404 - a constant for anyio.open_process
+from subprocess import PIPE
 
 import anyio
 from anyio.abc import ByteReceiveStream, Process
@@ -19,7 +20,7 @@ SECONDS_TO_END = 5
 
 async def answer(request: Request, send: Send, environment: Mapping[str, str], *, log: Path) -> None:
     """`environment` is RFC 3875's, and all that git sees; what git complains of is appended to `log`."""
-    with log.open("ab") as complaints:  # noqa: ASYNC230 - opening a local file takes no time worth a thread
+    with log.open("ab") as complaints:
         process = await anyio.open_process(
             ["git", "http-backend"],
             stdin=PIPE,

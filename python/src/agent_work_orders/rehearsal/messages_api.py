@@ -1,4 +1,5 @@
-"""The Messages API's shapes, pure: reads a conversation out of a request, writes a reply and its stream events. Knows no scenario file and no server."""
+"""The Messages API's shapes, pure: reads a conversation out of a request, writes a reply and its stream events.
+Knows no scenario file and no server."""
 
 import hashlib
 import json
@@ -10,7 +11,7 @@ from uuid import uuid4
 
 from pydantic import JsonValue
 
-from .scenario import ApiError, Block, Turn, Words
+from .scenario import ApiError, Asked, Block, Turn, Words
 
 REMINDER = re.compile(r"<system-reminder>.*?</system-reminder>", re.DOTALL)
 WORKING_DIRECTORY = re.compile(r"working directory:\s*([^\n<]+)", re.IGNORECASE)
@@ -30,13 +31,11 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Conversation:
-    """One request, read. `step` is the number of answers since `prompt`, so that a retry and a resumed run find their place."""
+    """One request, read. `step` counts the answers since the prompt: a retry and a resumed run find their place."""
 
     session: str
-    model: str
-    prompt: str
+    asked: Asked
     step: int
-    cwd: str
     last_tool_result: str
     streamed: bool
     offers_tools: bool
@@ -45,7 +44,7 @@ class Conversation:
     @property
     def place(self) -> str:
         """The same for a request and its repetition, another for everything else."""
-        return hashlib.sha256(f"{self.session}\0{self.length}\0{self.step}\0{self.prompt}".encode()).hexdigest()
+        return hashlib.sha256(f"{self.session}\0{self.length}\0{self.step}\0{self.asked.prompt}".encode()).hexdigest()
 
 
 def read_conversation(body: Mapping[str, Any], *, session: str = "") -> Conversation:
@@ -53,13 +52,16 @@ def read_conversation(body: Mapping[str, Any], *, session: str = "") -> Conversa
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages or not all(isinstance(message, dict) for message in messages):
         raise ValueError("messages: a list with at least one message is required")
-    prompt, after = _latest_prompt(messages)
+    said = _said_by_the_person(messages)
     return Conversation(
         session=session,
-        model=str(body.get("model", "")),
-        prompt=prompt,
-        step=_answers(messages[after:]),
-        cwd=_working_directory(body, messages),
+        asked=Asked(
+            prompt=said[-1][1] if said else "",
+            said="\n".join(text for _, text in said),
+            cwd=_working_directory(body, messages),
+            model=str(body.get("model", "")),
+        ),
+        step=_answers(messages[said[-1][0] :] if said else messages),
         last_tool_result=_last_tool_result(messages),
         streamed=body.get("stream") is True,
         offers_tools=bool(body.get("tools")),
@@ -118,15 +120,16 @@ def frame(event: Json) -> bytes:
     return f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode()
 
 
-def _latest_prompt(messages: Sequence[Json]) -> tuple[str, int]:
-    """The newest words of a person and the index after them; a tool's result and a reminder are no words of a person."""
-    for index in range(len(messages) - 1, -1, -1):
-        if messages[index].get("role") == "user":
-            said = [REMINDER.sub("", text).strip() for text in _texts(messages[index].get("content"))]
-            prompt = "\n".join(text for text in said if text)
-            if prompt:
-                return prompt, index + 1
-    return "", 0
+def _said_by_the_person(messages: Sequence[Json]) -> list[tuple[int, str]]:
+    """The person's words with the index of their message; a tool's result and a reminder are no words of a person."""
+    said = []
+    for index, message in enumerate(messages):
+        if message.get("role") == "user":
+            texts = [REMINDER.sub("", text).strip() for text in _texts(message.get("content"))]
+            words = "\n".join(text for text in texts if text)
+            if words:
+                said.append((index, words))
+    return said
 
 
 def _answers(messages: Sequence[Json]) -> int:

@@ -1,4 +1,4 @@
-"""The pretend GitHub's web pages: what is there, for a person who follows a link. Read only, no script, everything escaped."""
+"""The pretend GitHub's web pages, for a person who follows a link. Read only, no script, everything escaped."""
 
 from html import escape
 

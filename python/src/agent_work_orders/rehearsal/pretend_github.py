@@ -1,4 +1,5 @@
-"""The part of GitHub's REST API that a work order needs: its routes, checks and refusals. Knows git repositories; knows no work order."""
+"""The part of GitHub's REST API that a work order needs: its routes, checks and refusals.
+Knows git repositories; knows no work order."""
 
 import json
 import secrets
@@ -109,15 +110,13 @@ class PretendGitHub:
         request = Request(scope, receive)
         body = await request.body()
         self._spent += 1
-        status = 0
 
         async def receive_again() -> Message:
             return {"type": "http.request", "body": body, "more_body": False}
 
         async def send_with_limits(message: Message) -> None:
-            nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
+                self._record(request, body, message["status"])
                 present = {name for name, _ in message["headers"]}
                 limits = [limit for limit in shapes.limit_headers(self._spent) if limit[0] not in present]
                 message["headers"] = [*message["headers"], *limits]
@@ -125,9 +124,10 @@ class PretendGitHub:
 
         answer = self._prepared.take(request.method, scope["path"]) or self._bad_credentials(request) or self._api
         await answer(scope, receive_again, send_with_limits)
-        seen = GitHubRequest(
-            request.method, scope["path"], dict(request.query_params), _decoded(body), self._knows(request), status
-        )
+
+    def _record(self, request: Request, body: bytes, status: int) -> None:
+        path, query = request.scope["path"], dict(request.query_params)
+        seen = GitHubRequest(request.method, path, query, _decoded(body), self._knows(request), status)
         self._requests.append(seen)
 
     def _bad_credentials(self, request: Request) -> Response | None:
@@ -163,9 +163,7 @@ class PretendGitHub:
         found = [
             one
             for one in reversed(self._book.pull_requests(home.identifier))
-            if state in ("all", one.state)
-            and head in (None, f"{home.owner}:{one.head}")
-            and base in (None, one.base)
+            if state in ("all", one.state) and head in (None, f"{home.owner}:{one.head}") and base in (None, one.base)
         ]
         size, page = int(wanted.get("per_page", "30")), int(wanted.get("page", "1"))
         shown = [await self._seen_now(home, one) for one in found[(page - 1) * size : page * size]]
@@ -210,7 +208,7 @@ class PretendGitHub:
         wanted = _wanted(await request.body())
         if wanted.get("state", "open") not in ("open", "closed"):
             raise shapes.invalid("PullRequest", "state")
-        changes = {name: wanted[name] for name in ("title", "body", "state", "base") if name in wanted}
+        changes = {name: value for name, value in wanted.items() if name in ("title", "body", "state", "base")}
         return JSONResponse(await self._whole(home, self._book.change(entry, changes)))
 
     def _home(self, request: Request) -> Repository:
@@ -265,11 +263,11 @@ class PretendGitHub:
         """The commit of each branch that exists."""
         names = [f"refs/heads/{branch}" for branch in branches]
         said = await read(home.path, "for-each-ref", "--format=%(objectname) %(refname:lstrip=2)", "--", *names)
-        commits = dict(reversed(line.split(" ", 1)) for line in said.splitlines())
+        commits = {branch: commit for commit, branch in (line.split(" ", 1) for line in said.splitlines())}
         return {branch: commits[branch] for branch in branches if branch in commits}
 
 
-class _Moved(Exception):  # noqa: N818 - says what is the case
+class _Moved(Exception):
     def __init__(self, address: str) -> None:
         super().__init__(address)
         self.address = address

@@ -68,7 +68,7 @@ class Fault(_Part):
 class Turn(_Part):
     """One answer. `thinking`, `text` and `tool` are short for `content`, in this order.
 
-    With `error` or `fault` the first `times` attempts fail (all of them when `times` is None), later ones get the answer.
+    With `error` or `fault` the first `times` attempts fail (all of them without `times`), later ones are answered.
     """
 
     thinking: str | None = None
@@ -123,17 +123,21 @@ class Turn(_Part):
 
 
 class Script(_Part):
-    """Answers to one prompt. `match`, `cwd` and `model` are regular expressions, searched without regard to case."""
+    """Answers to one prompt. The conditions are regular expressions, searched without regard to case or lines.
+
+    `match` is searched in the latest prompt, `conversation` in all that the person said so far.
+    """
 
     name: str = ""
     comment: str = ""
     match: str = ""
+    conversation: str = ""
     cwd: str = ""
     model: str = ""
     turns: tuple[Turn, ...] = Field(min_length=1)
     after: Literal["error", "repeat", "stop"] = "error"
 
-    @field_validator("match", "cwd", "model")
+    @field_validator("match", "conversation", "cwd", "model")
     @classmethod
     def _compiles(cls, value: str) -> str:
         try:
@@ -142,11 +146,12 @@ class Script(_Part):
             raise ValueError(f"not a regular expression: {problem}") from problem
         return value
 
-    def matched(self, *, prompt: str, cwd: str, model: str) -> re.Match[str] | None:
+    def matched(self, asked: "Asked") -> re.Match[str] | None:
         """The match in the prompt, if this script answers it."""
-        if not (_search(self.cwd, cwd) and _search(self.model, model)):
+        elsewhere = ((self.conversation, asked.said), (self.cwd, asked.cwd), (self.model, asked.model))
+        if not all(_search(expression, text) for expression, text in elsewhere):
             return None
-        return _search(self.match, prompt)
+        return _search(self.match, asked.prompt)
 
     def turn(self, step: int) -> Turn | None:
         """The answer after `step` answers; None where the script has nothing to say any more."""
@@ -158,7 +163,7 @@ class Script(_Part):
 
 
 class Scenario(_Part):
-    """Scripts, tried in order. `side_reply` answers requests that offer no tools and match nothing (titles and the like)."""
+    """Scripts, tried in order. `side_reply` answers what offers no tools and matches nothing (titles and the like)."""
 
     name: str = ""
     comment: str = ""
@@ -179,13 +184,23 @@ class Scenario(_Part):
         """The story of the sample work order, with an answer for any other request."""
         return cls.read(Path(__file__).with_name("scenario.json"))
 
-    def choose(self, *, prompt: str, cwd: str, model: str) -> tuple[Script, re.Match[str]] | None:
+    def choose(self, asked: "Asked") -> tuple[Script, re.Match[str]] | None:
         """The first script that answers this prompt."""
         for script in self.scripts:
-            match = script.matched(prompt=prompt, cwd=cwd, model=model)
+            match = script.matched(asked)
             if match is not None:
                 return script, match
         return None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a request says that a script can depend on. `said` is all that the person said, the latest words last."""
+
+    prompt: str
+    said: str
+    cwd: str
+    model: str
 
 
 @dataclass(frozen=True)

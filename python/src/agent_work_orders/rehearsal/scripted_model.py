@@ -1,4 +1,5 @@
-"""A model server that says what a scenario wants. It speaks the Messages API to any client; it knows no work order and no git."""
+"""A model server that says what a scenario wants, over the Messages API and to any client.
+Knows no work order and no git."""
 
 import json
 import secrets
@@ -145,7 +146,9 @@ class ScriptedModel:
             if isinstance(failure, ApiError):
                 await line.fail(failure)
                 return
-            message = reply(turn, words, model=conversation.model, prompt_tokens=estimated_tokens(body["messages"]))
+            message = reply(
+                turn, words, model=conversation.asked.model, prompt_tokens=estimated_tokens(body["messages"])
+            )
             if failure is not None:
                 await line.break_off(message, failure, until=self._gates.closing)
             elif conversation.streamed:
@@ -155,12 +158,13 @@ class ScriptedModel:
 
     def _choose(self, conversation: Conversation) -> tuple[str, Turn, Words]:
         """Which script answers and with which turn; without one the turn is a refusal that names the prompt."""
-        words = Words(conversation.prompt, conversation.cwd, conversation.last_tool_result)
-        found = self.scenario.choose(prompt=conversation.prompt, cwd=conversation.cwd, model=conversation.model)
+        asked = conversation.asked
+        words = Words(asked.prompt, asked.cwd, conversation.last_tool_result)
+        found = self.scenario.choose(asked)
         if found is None and not conversation.offers_tools:
             return "side reply", Turn(text=self.scenario.side_reply), words
         if found is None:
-            return "", _refusal(f"No script answers this prompt: {conversation.prompt[:300]!r}"), words
+            return "", _refusal(f"No script answers this prompt: {asked.prompt[:300]!r}"), words
         script, match = found
         turn = script.turn(conversation.step)
         if turn is None:
@@ -193,8 +197,8 @@ class ScriptedModel:
                 ModelRequest(
                     number=self._count,
                     session=conversation.session,
-                    model=conversation.model,
-                    prompt=conversation.prompt,
+                    model=conversation.asked.model,
+                    prompt=conversation.asked.prompt,
                     step=conversation.step,
                     attempt=attempt,
                     streamed=conversation.streamed,

@@ -1,5 +1,5 @@
-"""The rehearsal's stage: a scripted model, a pretend GitHub and a git server on one loopback port. It knows no work order:
-whoever rehearses gives the stage's addresses and credentials to the same settings that an operator would."""
+"""The rehearsal's stage: a scripted model, a pretend GitHub and a git server on one loopback port. Knows no work order:
+whoever rehearses gives the stage's addresses and credentials to the settings that an operator would set."""
 
 import secrets
 import socket
@@ -84,13 +84,19 @@ async def open_stage(
     with listener:
         stage, application = await anyio.to_thread.run_sync(_build, directory, listener, keep_bodies)
         server = StageServer(application)
-        async with anyio.create_task_group() as tasks:
-            await tasks.start(server.serve_until_stopped, listener)
-            try:
-                yield stage
-            finally:
-                stage.model.close()
-                server.stop()
+        try:
+            async with anyio.create_task_group() as tasks:
+                try:
+                    await tasks.start(server.serve_until_stopped, listener)
+                    yield stage
+                finally:
+                    stage.model.close()
+                    server.stop()
+        except BaseExceptionGroup as group:
+            if len(group.exceptions) > 1:
+                raise
+            only = group.exceptions[0]  # what the block raised, as if there were no task group here
+            raise only from only.__cause__
 
 
 @contextmanager
@@ -162,7 +168,7 @@ class _Application:
             await send(message)
 
         part, path = self._part(scope["path"])
-        await part(scope | {"path": path, "raw_path": path.encode()}, receive, send_labelled)
+        await part({**scope, "path": path, "raw_path": path.encode()}, receive, send_labelled)
 
     def _part(self, path: str) -> tuple[ASGIApp, str]:
         for prefix, part in ((MODEL_PATH, self._model), (API_PATH, self._github)):

@@ -1,4 +1,4 @@
-"""uvicorn inside somebody else's event loop: it leaves signals alone, says when it listens, and ends when it is told."""
+"""uvicorn inside somebody else's event loop: leaves signals alone, says when it listens, ends when it is told."""
 
 import socket
 from collections.abc import Iterator
@@ -21,6 +21,7 @@ class StageServer(uvicorn.Server):
         self._application = application
         config = uvicorn.Config(
             self._with_hang_up,
+            interface="asgi3",
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -64,4 +65,4 @@ class StageServer(uvicorn.Server):
                     connection.transport.close()
 
         extensions = scope.get("extensions", {}) | {HANG_UP: hang_up}
-        await self._application(scope | {"extensions": extensions}, receive, send)
+        await self._application({**scope, "extensions": extensions}, receive, send)

@@ -16,7 +16,7 @@ from typing import Any
 
 from ..config.logfire_config import get_logger
 from .credential_errors import CredentialStoreUnavailable
-from .credential_row import CredentialRow, environment_passphrases
+from .credential_row import CredentialRow, environment_passphrases, merged
 
 logger = get_logger(__name__)
 
@@ -74,7 +74,7 @@ class CredentialFiles:
         """Create or change one row; columns that are not named keep what they hold."""
         key = row["key"]
         rows = self._read(file_of(key))
-        rows[key] = {**rows.get(key, {}), **row}
+        rows[key] = merged(rows.get(key), row)
         self._write(file_of(key), rows)
 
     def delete(self, key: str) -> None:
@@ -98,7 +98,6 @@ class CredentialFiles:
         if not named.current and not kept and create:
             self._create_key_file()
             kept = self.key_file_passphrases()
-        # A former key never writes: without a current one, the key file comes first.
         return [*named.current, *kept, *named.former]
 
     def key_file_passphrases(self) -> list[str]:
@@ -180,7 +179,7 @@ class CredentialFiles:
                 os.fsync(file.fileno())
         except BaseException:
             with suppress(OSError):
-                os.unlink(name)
+                Path(name).unlink()
             raise
         return Path(name)
 
@@ -197,7 +196,11 @@ def _parse(text: str) -> dict[str, CredentialRow]:
         raise ValueError("no credentials")
     if document.get("version") != _FORMAT_VERSION:
         raise ValueError("another version")
-    return {key: {**row, "key": key} for key, row in rows.items()}
+    found: dict[str, CredentialRow] = {}
+    for key, row in rows.items():
+        row["key"] = key
+        found[key] = row
+    return found
 
 
 def _read_private(path: Path) -> str:

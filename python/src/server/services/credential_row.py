@@ -22,6 +22,15 @@ class CredentialRow(TypedDict):
     description: NotRequired[str | None]
 
 
+def merged(old: CredentialRow | None, change: CredentialRow) -> CredentialRow:
+    """`old` with the columns that `change` names."""
+    row: CredentialRow = {"key": change["key"]}
+    if old is not None:
+        row.update(old)
+    row.update(change)
+    return row
+
+
 class CredentialStore(Protocol):
     """A place that keeps rows. Blocking; every method raises CredentialStoreUnavailable when it cannot."""
 

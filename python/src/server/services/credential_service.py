@@ -25,7 +25,7 @@ from .credential_errors import (
     CredentialUndecryptable,
 )
 from .credential_files import CredentialFiles
-from .credential_row import MASK, CredentialRow, CredentialStore
+from .credential_row import MASK, CredentialRow, CredentialStore, merged
 from .credential_table import CredentialTable
 
 if TYPE_CHECKING:
@@ -209,20 +209,26 @@ class CredentialService:
         )
 
     def _read(self, *, fresh: bool) -> dict[str, CredentialRow]:
-        with self._lock:
+        store = self._store()
+        usable = self._cache_initialized and self._cache_of == store.identity
+        # While one thread waits for a slow store, the others do not queue up behind it: they use what is known.
+        if not self._lock.acquire(blocking=fresh or not usable):
+            return self._cache
+        try:
             if not fresh and self._is_cache_fresh():
                 return self._cache
-            store = self._store()
             try:
                 rows = store.load()
             except CredentialStoreUnavailable as error:
-                if fresh or not self._cache_initialized or self._cache_of != store.identity:
+                if fresh or not usable:
                     raise
                 logger.warning("Credentials cannot be read, the last known ones stay in use | %s", error.message)
                 rows = self._cache
             self._cache, self._cache_of = rows, store.identity
             self._cache_initialized, self._cache_loaded_at = True, self._clock()
             return rows
+        finally:
+            self._lock.release()
 
     def _save(self, key: str, value: object, encrypted: bool, category: str | None, description: str | None) -> bool:
         text = _as_text(value)
@@ -249,7 +255,7 @@ class CredentialService:
                     row = row_for(store)
                     store.write(row)
                 if self._cache_of == store.identity:
-                    self._cache = {**self._cache, row["key"]: {**self._cache.get(row["key"], {}), **row}}
+                    self._cache = {**self._cache, row["key"]: merged(self._cache.get(row["key"]), row)}
         except CredentialError as error:
             logger.error("A credential was not saved | %s", error.message)
             return False

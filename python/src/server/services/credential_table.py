@@ -17,7 +17,7 @@ logger = get_logger(__name__)
 _TABLE = "archon_settings"
 _COLUMNS = ("key", "value", "encrypted_value", "is_encrypted", "category", "description")
 # Postgres' and PostgREST's ways to say that there is no such table; a 404 without a body comes as the number.
-_MISSING_TABLE_CODES = frozenset({"42P01", "PGRST205", "PGRST202", "404"})
+_MISSING_TABLE_CODES = frozenset({"42P01", "PGRST205", "404"})
 
 
 class CredentialTable:
@@ -67,14 +67,13 @@ class CredentialTable:
         """Execute one query, once more on a new connection if the old one broke. All our queries may be repeated."""
         import httpx  # both come with supabase, which embedded mode never loads
         from postgrest.exceptions import APIError
-        from supabase import SupabaseException
 
         try:
             try:
-                return query(self._client().table(_TABLE)).execute().data
+                return query(self._connect().table(_TABLE)).execute().data
             except httpx.RemoteProtocolError:
                 self._renew()
-                return query(self._client().table(_TABLE)).execute().data
+                return query(self._connect().table(_TABLE)).execute().data
         except APIError as error:
             # Only the code: message and details may quote the row that was being written.
             code = str(error.code)
@@ -88,6 +87,16 @@ class CredentialTable:
         except httpx.HTTPError as error:
             self._renew()
             raise CredentialStoreUnavailable(f"Supabase did not answer ({type(error).__name__}).") from None
+        except ValueError as error:
+            raise CredentialStoreUnavailable(
+                f"Supabase answered in a form that cannot be read ({type(error).__name__})."
+            ) from None
+
+    def _connect(self) -> "Client":
+        from supabase import SupabaseException
+
+        try:
+            return self._client()
         except (SupabaseException, ValueError) as error:
             raise CredentialStoreUnavailable(
                 f"The Supabase client cannot be made ({type(error).__name__}).",

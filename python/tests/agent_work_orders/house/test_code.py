@@ -14,8 +14,12 @@ TESTS = [path for path in SOURCES if path.is_relative_to(PYTHON / "tests")]
 ROOMS = [path for path in SOURCES if path.is_relative_to(PLUGIN)]
 
 EXCEPTION = re.compile(r"#\s*(?:noqa|type:\s*ignore|pragma:\s*no cover)", re.IGNORECASE)
-WITH_REASON = re.compile(
-    r"#\s*(?:noqa: [A-Z]+[0-9]+(?:, ?[A-Z]+[0-9]+)*|type: ignore\[[\w, -]+\]|pragma: no cover)\s*(?:-|#)\s*\w+\W+\w+",
+WITH_REASON = re.compile(  # `++` and `*+` give nothing back, or a part of a code would pass for a word
+    r"""
+    \#\s* (?: noqa:\ [A-Z]++[0-9]++ (?:,?\ ?[A-Z]++[0-9]++)*+ | type:\ ignore\[[\w, -]+\] | pragma:\ no\ cover )
+    \s* [-\#:]? \s* \w+\W+\w+  # at least two words
+    """,
+    re.VERBOSE,
 )
 RUNS_PROGRAMS = {"git", "is_dirty", "untracked_files", "archive"}  # of a GitPython Repo
 SLEEPS = {"time.sleep", "anyio.sleep", "asyncio.sleep", "trio.sleep", "sleep"}

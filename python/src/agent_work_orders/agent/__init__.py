@@ -1,0 +1,1 @@
+"""Claude Code and the checks as child processes, and what holds them."""

@@ -1,0 +1,87 @@
+"""How handlers reach the rest: one object on the host application's state. Knows who asks; decides nothing."""
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import anyio
+from fastapi import Depends, Path, Request
+
+from ..domain.errors import NotFound
+from ..ports import Tools
+from .errors import Refused
+from .guard import GuardPolicy
+
+# Where plugin.py puts the context: `app.state.agent_work_orders`.
+STATE_NAME = "agent_work_orders"
+_ORDER_ID = re.compile(r"wo-[0-9a-f]{16}\Z")
+
+
+@dataclass(frozen=True)
+class HealthCheck:
+    """One thing AWO leans on. Without a `required` one no work order can run at all."""
+
+    name: str
+    ok: bool
+    detail: str
+    next_action: str | None = None
+    required: bool = True
+
+
+@dataclass(frozen=True)
+class WorkerStatus:
+    """The worker of this server. `confinement` says in words how agents are kept in."""
+
+    worker_id: str
+    slots: int
+    busy: int
+    confinement: str
+
+
+@dataclass(frozen=True)
+class ApiContext:
+    """All that the API works with. `stopping` is set when the server begins to stop; open streams then end at once."""
+
+    tools: Tools
+    guard_policy: Callable[[], GuardPolicy]
+    stopping: anyio.Event
+    health: Callable[[], Awaitable[list[HealthCheck]]]
+    workers: Callable[[], WorkerStatus]
+    enabled: bool = True
+    # How often a silent stream says that it is alive, in seconds: proxies cut what is quiet for long.
+    heartbeat: float = field(default=15.0)
+
+
+def context_or_none(request: Request) -> ApiContext | None:
+    """The context, or None while AWO is off."""
+    context: ApiContext | None = getattr(request.app.state, STATE_NAME, None)
+    return context if context is not None and context.enabled else None
+
+
+def context_of(request: Request) -> ApiContext:
+    """The context; 503 while AWO is off."""
+    context = context_or_none(request)
+    if context is None:
+        raise Refused(
+            503,
+            "disabled",
+            "Agent Work Orders is switched off on this server.",
+            "Set ARCHON_AWO_ENABLED=true and restart the server.",
+        )
+    return context
+
+
+def known_id(
+    agent_work_order_id: Annotated[
+        str, Path(description="Identifier of the work order: `wo-` and 16 hexadecimal digits.")
+    ],
+) -> str:
+    """The identifier, which is also a safe name of a folder; NotFound for anything else."""
+    if not _ORDER_ID.match(agent_work_order_id):
+        raise NotFound("There is no work order with this identifier.")
+    return agent_work_order_id
+
+
+Context = Annotated[ApiContext, Depends(context_of)]
+OrderId = Annotated[str, Depends(known_id)]

@@ -1,0 +1,3 @@
+from .checkout import GitCheckout, GitCheckouts
+
+__all__ = ["GitCheckout", "GitCheckouts"]

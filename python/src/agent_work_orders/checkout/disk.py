@@ -1,0 +1,180 @@
+"""Careful file work: no half-written file is ever seen, no link is followed out of a tree, no lock outlives its holder.
+
+Knows nothing of git.
+"""
+
+import errno
+import fcntl
+import os
+import secrets
+import stat
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import anyio
+
+from ..domain.errors import FailureClass, StepFailed
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@contextmanager
+def storage_failures() -> Iterator[None]:
+    """What the file system refuses becomes a StepFailed (disk) that a person can act on."""
+    try:
+        yield
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else type(error).__name__
+        what = "The disk is full" if error.errno in _FULL else f"The repository volume refused an operation ({reason})"
+        raise StepFailed(
+            FailureClass.DISK,
+            f"{what}.",
+            next_action="Make room on the repository volume or mend its permissions, then retry the order.",
+        ) from error
+
+
+@asynccontextmanager
+async def held(lock: Path, enough: Callable[[], bool]) -> AsyncIterator[bool]:
+    """The lock between tasks, processes and servers, waited for without blocking the loop; True once it is ours.
+
+    False as soon as `enough()` says that what was wanted has been done meanwhile. The kernel lets go of the lock when its
+    holder dies, and children do not inherit it.
+    """
+    pause = 0.005
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        while not enough():
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                await anyio.sleep(pause)
+                pause = min(pause * 1.5, 0.1)
+            else:
+                yield True
+                return
+        yield False
+    finally:
+        os.close(descriptor)
+
+
+def write_whole(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """The file appears with all its content or not at all."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(data)
+        draft.rename(path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+def make_directory(path: Path, mode: int = 0o755) -> None:
+    """The directory and its parents, with `mode` whatever the umask; what exists is left as it is."""
+    if not path.is_dir():
+        make_directory(path.parent, 0o755)
+        path.mkdir(exist_ok=True)
+        path.chmod(mode)
+
+
+def is_directory(path: Path) -> bool:
+    """A directory itself, not a link to one."""
+    try:
+        return stat.S_ISDIR(path.lstat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def read_inside(root: Path, parts: Sequence[str], limit: int) -> bytes | None:
+    """A regular file below `root`, reached without following any link; None if there is none, or it is over `limit` bytes."""
+    try:
+        directory = os.open(root, _DIRECTORY)
+        try:
+            for part in parts[:-1]:
+                inner = os.open(part, _DIRECTORY, dir_fd=directory)
+                os.close(directory)
+                directory = inner
+            # Not blocking: a fifo in the place of the file must not hold the server.
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            descriptor = os.open(parts[-1], flags, dir_fd=directory)
+        finally:
+            os.close(directory)
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return None
+            data = file.read(limit + 1)
+    except (OSError, ValueError):  # ValueError: a NUL in a part
+        return None
+    return data if len(data) <= limit else None
+
+
+def set_aside(path: Path, trash: Path) -> None:
+    """Renames a tree into the trash, in one step; its owner may have taken the right to do so away from itself."""
+    if not os.path.lexists(path):
+        return
+    make_directory(trash, 0o700)
+    target = trash / secrets.token_hex(8)
+    try:
+        path.rename(target)
+    except PermissionError:
+        if not is_directory(path):
+            raise
+        path.chmod(0o700)
+        path.rename(target)
+
+
+def empty(trash: Path) -> list[str]:
+    """Deletes all that is in the trash, links themselves and never their targets; what could not be deleted comes back.
+
+    Nested directories are first moved up to the trash itself, so that neither depth nor path length is a limit.
+    """
+    problems: list[str] = []
+    try:
+        top = os.open(trash, _DIRECTORY)
+    except FileNotFoundError:
+        return problems
+    try:
+        waiting = os.listdir(top)
+        while waiting:
+            waiting += _delete(top, waiting.pop(), problems)
+    finally:
+        os.close(top)
+    return problems
+
+
+def _delete(top: int, name: str, problems: list[str]) -> list[str]:
+    """Deletes one entry of the trash; the names of the directories that it moved up on the way."""
+    moved: list[str] = []
+    try:
+        if not stat.S_ISDIR(os.stat(name, dir_fd=top, follow_symlinks=False).st_mode):
+            os.unlink(name, dir_fd=top)
+            return moved
+        _open_up(name, top)
+        directory = os.open(name, _DIRECTORY, dir_fd=top)
+        try:
+            with os.scandir(directory) as entries:
+                for entry in entries:
+                    if not entry.is_dir(follow_symlinks=False):
+                        os.unlink(entry.name, dir_fd=directory)
+                        continue
+                    _open_up(entry.name, directory)
+                    moved.append(secrets.token_hex(8))
+                    os.rename(entry.name, moved[-1], src_dir_fd=directory, dst_dir_fd=top)
+        finally:
+            os.close(directory)
+        os.rmdir(name, dir_fd=top)
+    except FileNotFoundError:
+        pass  # another server empties the same trash
+    except OSError as error:
+        problems.append(f"{name}: {error.strerror}")
+    return moved
+
+
+def _open_up(name: str, directory: int) -> None:
+    mode = os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode
+    if mode & 0o700 != 0o700:
+        os.chmod(name, 0o700, dir_fd=directory)

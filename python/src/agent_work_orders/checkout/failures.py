@@ -1,0 +1,112 @@
+"""What git said, turned into one sentence and a next action for a person. Runs nothing and knows no tokens."""
+
+import re
+
+from ..domain.errors import FailureClass, StepFailed
+
+_PATTERNS: tuple[tuple[str, FailureClass, str, str], ...] = (
+    (
+        r"No space left on device|Disk quota exceeded",
+        FailureClass.DISK,
+        "The disk is full.",
+        "Make room on the repository volume, then retry the order.",
+    ),
+    (
+        r"Authentication failed|could not read (Username|Password)|(error:|HTTP) 40[13]\b|Invalid username or (token|password)"
+        r"|without .?workflow.? scope|Permission to \S+ denied",
+        FailureClass.AUTH,
+        "{host} did not accept the credential: {last}",
+        "Check in the settings that the GitHub token is set, not expired, and may read and write this repository.",
+    ),
+    (
+        r"repository '[^']*' not found|Repository not found|(error:|HTTP) 404\b|(error:|HTTP) 410\b",
+        FailureClass.GIT,
+        "The repository was not found on {host}.",
+        "Check the address, that the repository still exists, and that the GitHub token may see it.",
+    ),
+    (
+        r"(error:|HTTP) 30[12378]\b|unable to update url base from redirection",
+        FailureClass.GIT,
+        "The repository has moved to another address.",
+        "File the work order with the repository's new address.",
+    ),
+    (
+        r"SSL certificate|certificate verif|server certificate",
+        FailureClass.NETWORK,
+        "The certificate of {host} could not be verified: {last}",
+        "Give the server the certificate authority of that host (SSL_CERT_FILE), then retry the order.",
+    ),
+    (
+        r"Could not resolve|Failed to connect|Couldn't connect|Connection (refused|reset|timed out)|timed out|too slow"
+        r"|(error:|HTTP) (429|5\d\d)\b|early EOF|unexpected disconnect|hung up unexpectedly|transfer closed|curl \d+"
+        r"|Empty reply|Network is unreachable|gnutls|SSL_|Recv failure|Send failure",
+        FailureClass.NETWORK,
+        "{host} could not be reached: {last}",
+        "Check the network and the host's status page, then retry the order.",
+    ),
+    (
+        r"transport '\w+' not allowed",
+        FailureClass.POLICY,
+        "The repository is not served over an allowed protocol: {last}",
+        "Use an https address; plain http is only for hosts listed in AWO_INSECURE_REPOSITORY_HOSTS.",
+    ),
+)
+
+
+def failure(command: str, exit_code: int, stderr: str, host: str) -> StepFailed:
+    """The StepFailed for a git command that ended badly; `stderr` must be free of secrets already."""
+    last = _last(stderr) or f"exit code {exit_code}"
+    for pattern, failure_class, sentence, next_action in _PATTERNS:
+        if re.search(pattern, stderr, re.IGNORECASE):
+            text = sentence.format(host=host or "The host", last=last)
+            return StepFailed(failure_class, _sentence(text), next_action=next_action)
+    return StepFailed(
+        FailureClass.GIT,
+        _sentence(f"git {command} failed: {last}"),
+        next_action="Read the message; if it does not name a cause in the repository itself, retry the order.",
+    )
+
+
+def rejected(reason: str, stderr: str) -> StepFailed:
+    """The StepFailed for a push that the remote refused, in the remote's own words where it has any."""
+    said = [line.removeprefix("remote:").strip() for line in stderr.splitlines() if line.startswith("remote:")]
+    words = " ".join(line for line in said if line.strip("- ")) or reason
+    if re.search(r"without .?workflow.? scope", f"{words} {reason}"):
+        return failure("push", 1, f"{words} {reason}", "The remote")
+    return StepFailed(
+        FailureClass.CONFLICT,
+        _sentence(f"The remote refused the branch ({reason}): {words}" if words != reason else f"The remote refused the branch: {reason}"),
+        next_action="Mend what the remote names (a branch of the same name, a protection rule, a hook), then retry the order.",
+    )
+
+
+def timed_out(command: str, seconds: float, host: str) -> StepFailed:
+    if host:
+        return StepFailed(
+            FailureClass.NETWORK,
+            f"git {command} from {host} did not end within {seconds:.0f} s.",
+            next_action="Check the network and the size of the repository, then retry the order.",
+        )
+    return StepFailed(
+        FailureClass.GIT,
+        f"git {command} did not end within {seconds:.0f} s.",
+        next_action="Check the load of the server and the size of the repository, then retry the order.",
+    )
+
+
+def refused(message: str, next_action: str) -> StepFailed:
+    return StepFailed(FailureClass.GIT, _sentence(message), next_action=next_action)
+
+
+def _last(stderr: str) -> str:
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    telling = [line for line in lines if re.match(r"(fatal|error|remote):", line)]
+    fatal = [line for line in lines if line.startswith("fatal:")]
+    return re.sub(r"^(fatal|error|remote): *", "", (fatal or telling or lines or [""])[-1])
+
+
+def _sentence(text: str) -> str:
+    """One line of printable text, at most 400 characters: parts of it come from a server that nobody vouches for."""
+    line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    line = line if len(line) <= 400 else line[:399] + "…"
+    return line if line.endswith((".", "…", "!", "?")) else line + "."

@@ -1,0 +1,43 @@
+"""What a branch changed, read by GitPython from server-owned mirrors only; never from a checkout."""
+
+from pathlib import Path
+
+from ..ports import FileDiff
+
+MAX_PATCH = 1024 * 1024  # bytes of one file's patch
+
+
+def file_diffs(mirror: Path, base: str, head: str) -> tuple[FileDiff, ...]:
+    """The files that differ between two commits (full ids). Blocks: call it in a thread."""
+    import git  # importing it starts `git version`, so not before it is needed
+
+    with git.Repo(mirror) as repository:
+        return tuple(_file(diff) for diff in repository.commit(base).diff(repository.commit(head), create_patch=True))
+
+
+def _file(diff: "git.Diff") -> FileDiff:  # noqa: F821 - see the import above
+    raw = diff.diff or b""
+    patch = raw if isinstance(raw, bytes) else raw.encode()
+    additions, deletions = _counts(patch)
+    old, new = diff.a_path, diff.b_path
+    path = (old if diff.deleted_file else new) or old or ""
+    if diff.new_file:
+        status = "added"
+    elif diff.deleted_file:
+        status = "deleted"
+    else:
+        status = "renamed" if diff.renamed_file else "modified"
+    return FileDiff(path, old if diff.renamed_file else None, status, additions, deletions, _text(patch))
+
+
+def _counts(patch: bytes) -> tuple[int, int]:
+    lines = patch.split(b"\n")
+    return sum(line.startswith(b"+") for line in lines), sum(line.startswith(b"-") for line in lines)
+
+
+def _text(patch: bytes) -> str | None:
+    if patch.lstrip(b"\n").startswith(b"Binary files "):
+        return None
+    if len(patch) <= MAX_PATCH:
+        return patch.decode("utf-8", "replace")
+    return patch[:MAX_PATCH].decode("utf-8", "replace") + f"\n[cut: the patch of this file has {len(patch)} bytes]\n"

@@ -1,0 +1,217 @@
+"""A server-owned bare mirror: one per repository, cloned once, fetched when it is no longer fresh, shared by all its orders.
+
+Remote branches are `refs/remotes/origin/*`; what orders keep is `refs/awo/<order id>/*`. It knows nothing of working trees.
+"""
+
+import hashlib
+import json
+import re
+import secrets
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from pathlib import Path
+from shutil import rmtree
+
+from anyio import CancelScope
+from anyio.to_thread import run_sync
+
+from . import disk, refs
+from .failures import refused
+from .git import Git, Progress, Remote
+
+BRANCHES = "refs/remotes/origin/"
+_CONFIG = b"[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n"
+_ORDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}\Z")
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What the last fetch found. `at` is when it began (seconds since 1970); `default` is None for a detached HEAD."""
+
+    default: str | None
+    at: float
+
+
+@dataclass(frozen=True)
+class OrderState:
+    """What the server remembers of an order's checkout. `pushing` is a commit whose push has no known outcome yet."""
+
+    base_branch: str
+    base_commit: str
+    ready: bool
+    pushing: str | None = None
+
+
+class Mirror:
+    """The mirror of one repository in `directory`. Nothing is read or written before the first call."""
+
+    def __init__(self, git: Git, directory: Path, key: str, clone_limit: timedelta) -> None:
+        readable = re.sub(r"[^a-z0-9._-]", "-", key)[:100]
+        self.name = f"{readable}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+        self.path = directory / f"{self.name}.git"
+        self._git, self._directory, self._clone_limit = git, directory, clone_limit
+
+    # --- What orders keep here
+
+    def order_dir(self, order_id: str) -> Path:
+        if not _ORDER.match(order_id):
+            raise ValueError(f"not an order id: {order_id!r}")
+        return self.path / "awo" / order_id
+
+    def ref(self, order_id: str, name: str) -> str | None:
+        return refs.read_ref(self.path, f"refs/awo/{order_id}/{name}")
+
+    def keep(self, order_id: str, name: str, commit: str) -> None:
+        refs.write_ref(self.path, f"refs/awo/{order_id}/{name}", commit)
+
+    def state(self, order_id: str) -> OrderState | None:
+        data = disk.read_inside(self.order_dir(order_id), ["state.json"], 4096)
+        try:
+            return OrderState(**json.loads(data)) if data else None
+        except (ValueError, TypeError):
+            return None
+
+    def save_state(self, order_id: str, state: OrderState) -> None:
+        disk.make_directory(self.order_dir(order_id))
+        disk.write_whole(self.order_dir(order_id) / "state.json", json.dumps(asdict(state)).encode())
+
+    async def forget(self, order_id: str) -> None:
+        """Removes an order's refs and state; objects stay."""
+        if not await run_sync(self.path.is_dir):
+            return
+        async with disk.held(self._lock, lambda: False):
+            names = await run_sync(refs.refs_below, self.path, f"refs/awo/{order_id}/")
+            lines = "".join(f"delete {name}\n" for name in names)
+            if lines:
+                await run_sync(self._clear_stale_locks)
+                await self._git.run("update-ref", "--stdin", git_dir=self.path, stdin=lines.encode())
+            await run_sync(rmtree, self.order_dir(order_id), True)
+
+    # --- The remote
+
+    def branch(self, name: str) -> str | None:
+        """The commit of a remote branch, as last fetched."""
+        return refs.read_ref(self.path, f"{BRANCHES}{name}")
+
+    def fresh(self, freshness: timedelta, asked_at: float) -> Fetched | None:
+        """The last fetch, if it is young enough or began after somebody asked."""
+        data = disk.read_inside(self.path, ["awo", "fetched.json"], 4096)
+        try:
+            fetched = Fetched(**json.loads(data)) if data else None
+        except (ValueError, TypeError):
+            return None
+        if fetched is None:
+            return None
+        age = time.time() - fetched.at
+        return fetched if 0 <= age < freshness.total_seconds() or fetched.at >= asked_at else None
+
+    async def refresh(self, remote: Remote, freshness: timedelta, progress: Progress) -> Fetched:
+        """Makes the mirror as new as `freshness` asks for. Any number of waiting orders share one clone or fetch."""
+        asked_at = time.time()
+        await run_sync(disk.make_directory, self._directory)
+        async with disk.held(self._lock, lambda: self.fresh(freshness, asked_at) is not None) as ours:
+            if ours:
+                known = await run_sync(self.path.is_dir)
+                await (self._fetch(remote, progress) if known else self._clone(remote, progress))
+        fetched = self.fresh(timedelta.max, 0.0)
+        if fetched is None:
+            raise refused("The mirror of the repository vanished while it was being fetched", "Retry the order.")
+        return fetched
+
+    async def _clone(self, remote: Remote, progress: Progress) -> None:
+        """Into a temporary name, which only the rename at the end makes a mirror."""
+        await run_sync(self._clear_drafts)
+        draft = self._directory / f".{self.name}.{secrets.token_hex(4)}.tmp"
+        started_at = time.time()
+        try:
+            # A clone without checkout learns the remote's HEAD and gets everything in one conversation.
+            await self._git.run(
+                "clone", "--no-checkout", "--no-tags", "--no-recurse-submodules", "--template=", "--origin", "origin",
+                "--progress", "--", remote.url, str(draft),
+                remote=remote, progress=progress, limit=self._clone_limit,
+            )  # fmt: skip
+            await run_sync(self._adopt, draft, started_at)
+        finally:
+            with CancelScope(shield=True):
+                await run_sync(rmtree, draft, True)
+
+    def _adopt(self, draft: Path, started_at: float) -> None:
+        """Makes a finished clone ours: our configuration, no branch of its own, the marker last, then the name."""
+        git_dir = draft / ".git"
+        head = (disk.read_inside(git_dir, ["HEAD"], 4096) or b"").decode("utf-8", "replace").strip()
+        branches = refs.refs_below(git_dir, BRANCHES)
+        for leftover in ("hooks", "logs", "info", "refs/heads"):
+            rmtree(git_dir / leftover, ignore_errors=True)
+        (git_dir / BRANCHES / "HEAD").unlink(missing_ok=True)
+        if not branches:
+            raise _empty()
+        default = head.removeprefix("ref: refs/heads/") if head.startswith("ref: refs/heads/") else None
+        (git_dir / "refs" / "heads").mkdir()
+        disk.write_whole(git_dir / "HEAD", b"ref: refs/heads/none\n")
+        disk.write_whole(git_dir / "config", _CONFIG)
+        self._mark(git_dir, Fetched(default, started_at))
+        with suppress(OSError):  # another server was faster; its mirror is as good, and ours goes with the draft
+            git_dir.rename(self.path)
+
+    async def _fetch(self, remote: Remote, progress: Progress) -> None:
+        """One question when nothing is new; the fetch itself only when something is."""
+        started_at = time.time()
+        answer = await self._git.run(
+            "ls-remote", "--symref", "--", remote.url, "HEAD", "refs/heads/*", remote=remote, progress=progress
+        )
+        default, advertised = _advertised(answer.stdout)
+        if not advertised:
+            raise _empty()
+        held = await run_sync(refs.refs_below, self.path, BRANCHES)
+        held.pop(f"{BRANCHES}HEAD", None)  # a branch that is really called HEAD is not worth a fetch each time
+        if advertised != {name.removeprefix(BRANCHES): commit for name, commit in held.items()}:
+            await run_sync(self._clear_stale_locks)
+            await self._git.run(
+                "fetch", "--prune", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head", "--progress",
+                "--", remote.url, f"+refs/heads/*:{BRANCHES}*",
+                git_dir=self.path, remote=remote, progress=progress, limit=self._clone_limit,
+            )  # fmt: skip
+        await run_sync(self._mark, self.path, Fetched(default, started_at))
+
+    @property
+    def _lock(self) -> Path:
+        return self._directory / f"{self.name}.lock"
+
+    def _mark(self, git_dir: Path, fetched: Fetched) -> None:
+        disk.make_directory(git_dir / "awo")
+        disk.write_whole(git_dir / "awo" / "fetched.json", json.dumps(asdict(fetched)).encode())
+
+    def _clear_drafts(self) -> None:
+        """Under the lock nobody else clones: what is there was left by a process that died."""
+        for draft in self._directory.glob(f".{self.name}.*.tmp"):
+            rmtree(draft, ignore_errors=True)
+
+    def _clear_stale_locks(self) -> None:
+        """These files are only ever locked under our lock: a lock that is there has lost its holder."""
+        for lock in [*(self.path / BRANCHES).rglob("*.lock"), self.path / "packed-refs.lock"]:
+            lock.unlink(missing_ok=True)
+
+
+def _advertised(listing: bytes) -> tuple[str | None, dict[str, str]]:
+    """The default branch and the branches of `ls-remote --symref`; without a symref, the branch that HEAD agrees with."""
+    default: str | None = None
+    detached: str | None = None
+    branches: dict[str, str] = {}
+    for line in listing.decode("utf-8", "replace").splitlines():
+        value, _, name = line.partition("\t")
+        if name == "HEAD" and value.startswith("ref: refs/heads/"):
+            default = value.removeprefix("ref: refs/heads/")
+        elif name == "HEAD":
+            detached = value
+        elif name.startswith("refs/heads/") and name != "refs/heads/HEAD":
+            branches[name.removeprefix("refs/heads/")] = value
+    if default is None and detached:
+        alike = sorted(name for name, commit in branches.items() if commit == detached)
+        default = next((name for name in ("main", "master") if name in alike), alike[0] if alike else None)
+    return default, branches
+
+
+def _empty() -> Exception:
+    return refused("The repository is empty", "Push a first commit to it, then retry the order.")

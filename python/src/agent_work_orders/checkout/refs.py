@@ -1,0 +1,102 @@
+"""Refs read and written as files. Our own mirrors save a process this way; an agent's .git is read without running git there."""
+
+import os
+import re
+import secrets
+from pathlib import Path
+
+from . import disk
+
+COMMIT = re.compile(r"[0-9a-f]{40}\Z")
+_REF = re.compile(r"refs/[^\x00-\x20\x7f~^:?*\[\\]+\Z")
+MAX_LOOSE = 4096
+MAX_PACKED = 64 * 1024 * 1024
+
+
+def read_ref(git_dir: Path, name: str) -> str | None:
+    """The commit id of a ref; None if there is none or anything about it is odd (a link, a symbolic ref, not an id)."""
+    if not _is_plain(name):
+        return None
+    loose = disk.read_inside(git_dir, name.split("/"), MAX_LOOSE)
+    if loose is not None:
+        return _commit(loose)
+    return packed_refs(git_dir).get(name)
+
+
+def packed_refs(git_dir: Path) -> dict[str, str]:
+    text = (disk.read_inside(git_dir, ["packed-refs"], MAX_PACKED) or b"").decode("utf-8", "replace")
+    pairs = (line.split(" ", 1) for line in text.splitlines() if line[:1] not in ("#", "^", ""))
+    return {pair[1]: pair[0] for pair in pairs if len(pair) == 2 and COMMIT.match(pair[0])}
+
+
+def refs_below(git_dir: Path, prefix: str) -> dict[str, str]:
+    """All refs that start with `prefix` (which ends in a slash) and their commit ids; only for git directories of ours."""
+    found = {name: commit for name, commit in packed_refs(git_dir).items() if name.startswith(prefix)}
+    top = git_dir / prefix
+    for directory, _, files in os.walk(top):
+        for file in files:
+            name = (Path(directory) / file).relative_to(git_dir).as_posix()
+            if not file.startswith(".") and not file.endswith(".lock") and (commit := read_ref(git_dir, name)):
+                found[name] = commit
+    return found
+
+
+def write_ref(git_dir: Path, name: str, commit: str) -> None:
+    """Writes a ref of a git directory of ours, as git does: a new file by way of `<name>.lock`."""
+    if not COMMIT.match(commit) or not _is_plain(name):
+        raise ValueError(f"not a ref or not a commit: {name!r} {commit!r}")
+    path = git_dir / name
+    disk.make_directory(path.parent)
+    lock = path.with_name(f"{path.name}.lock")
+    lock.unlink(missing_ok=True)  # these refs have one writer, so a lock that is there has lost its holder
+    disk.write_whole(lock, f"{commit}\n".encode())
+    lock.rename(path)
+
+
+def read_head(checkout: Path) -> str | None:
+    """The commit that an agent's .git/HEAD leads to, by a branch or by itself; None when anything about it is odd."""
+    head = disk.read_inside(checkout, [".git", "HEAD"], MAX_LOOSE)
+    if head is None:
+        return None
+    text = head.decode("utf-8", "replace").strip()
+    if not text.startswith("ref: refs/heads/"):
+        return _commit(head)
+    # .git itself must be no link either, so the way to the ref starts at the checkout.
+    return read_ref(checkout / ".git", text.removeprefix("ref: ")) if disk.is_directory(checkout / ".git") else None
+
+
+def foreign_objects_problem(checkout: Path, alternates: bytes) -> str | None:
+    """Why the object store of an agent's .git must not be borrowed from, or None.
+
+    It may hold nothing but files and directories of its own, and lead on to nothing but what we wrote: else objects of
+    other orders and repositories could be read through it.
+    """
+    git = checkout / ".git"
+    if not (disk.is_directory(checkout) and disk.is_directory(git) and disk.is_directory(git / "objects")):
+        return "its object store is not a directory of its own"
+    if disk.read_inside(git, ["objects", "info", "alternates"], MAX_LOOSE) != alternates:
+        return "its object store was led elsewhere"
+    waiting = [git / "objects"]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(Path(entry.path))
+                elif not entry.is_file(follow_symlinks=False):
+                    return "its object store holds links or special files"
+    return None
+
+
+def ref_safe(label: str) -> str:
+    """A label as the last word of a ref."""
+    word = re.sub(r"[^A-Za-z0-9_-]+", "-", label).strip("-")[:80]
+    return word or f"checkpoint-{secrets.token_hex(4)}"
+
+
+def _is_plain(name: str) -> bool:
+    return bool(_REF.match(name)) and not any(part in ("", ".", "..") for part in name.split("/"))
+
+
+def _commit(data: bytes) -> str | None:
+    text = data.decode("utf-8", "replace").strip()
+    return text if COMMIT.match(text) else None

@@ -1,0 +1,172 @@
+"""What an agent left, as objects of the server's mirror: its commits, and its working tree as a tree.
+
+Everything runs with the mirror as git directory and an index of the server's own; the agent's .git is only borrowed from.
+"""
+
+import os
+import stat
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from anyio.to_thread import run_sync
+
+from ..domain.errors import FailureClass, StepFailed
+from . import disk, refs
+from .failures import refused
+from .git import Git
+
+GITLINK = b"160000"
+
+
+@dataclass
+class Snapshotter:
+    """Reads one working tree into one mirror. `notes` collects what was left out, a sentence each."""
+
+    git: Git
+    mirror: Path
+    root: Path
+    index: Path
+    alternates: bytes
+    notes: dict[str, None] = field(default_factory=dict)
+
+    def note(self, sentence: str) -> None:
+        self.notes[sentence] = None
+
+    async def agents_head(self, known: frozenset[str], base: str) -> str | None:
+        """The commit that the agent stands on, in the mirror with all that belongs to it; None if it cannot be had."""
+        head = await run_sync(refs.read_head, self.root)
+        if head is None:
+            self.note("The checkout's HEAD could not be read; its files were saved on top of the last known commit.")
+            return None
+        if head in known or await self._is_whole(head, base):
+            return head
+        problem = await run_sync(refs.foreign_objects_problem, self.root, self.alternates)
+        if problem is None and not await self._import(head, known):
+            problem = "they are not valid"
+        if problem is None and not await self._is_whole(head, base):
+            problem = "they are not complete"
+        if problem:
+            self.note(f"The agent's commits were not taken over ({problem}); its files were saved all the same.")
+            return None
+        return head
+
+    async def tree(self, parent: str) -> str | None:
+        """The working tree as a tree object, on the ground of `parent`'s; None when it does not differ from that.
+
+        Untracked files are in, ignored ones are not; links stay links; other repositories inside are left out and noted.
+        """
+        if not await run_sync(disk.is_directory, self.root):
+            raise refused("The checkout is gone or is not a directory any more", "Retry the order from its last checkpoint.")
+        await run_sync(self._prepare_index)
+        await self._git("read-tree", "-i", "-m", parent)
+        listing = await self._git("ls-files", "-z", "--modified", "--deleted", "--others", "--exclude-standard")
+        changed, gone, directories = await run_sync(self._sort, listing)
+        if directories:
+            links = await self._gitlinks(directories)
+            for path in directories & links:
+                self.note(f"The submodule {_shown(path)} was changed; submodules are left as they are.")
+            gone |= directories - links
+        if gone:
+            await self._git("update-index", "-z", "--force-remove", "--stdin", stdin=b"\0".join(sorted(gone)) + b"\0")
+        if changed:
+            words = ("update-index", "-z", "--add", "--remove", "--replace", "--stdin")
+            await self._git(*words, stdin=b"\0".join(sorted(changed)) + b"\0")
+        if not (gone or changed):
+            return None
+        return (await self._git("write-tree")).decode().strip()
+
+    def _prepare_index(self) -> None:
+        """The order has one runner at a time, so a lock that is there was left by a git that was killed."""
+        disk.make_directory(self.index.parent)
+        self.index.with_name(f"{self.index.name}.lock").unlink(missing_ok=True)
+
+    def _sort(self, listing: bytes) -> tuple[set[bytes], set[bytes], set[bytes]]:
+        """Listed paths, as those for git to read, those that are no files any more, and those that became directories."""
+        changed: set[bytes] = set()
+        gone: set[bytes] = set()
+        directories: set[bytes] = set()
+        top = os.fsencode(self.root)
+        plain: dict[bytes, bool] = {b"": True}
+
+        def reached_plainly(parent: bytes) -> bool:
+            """False where a link stands in the way: git would refuse, and reading on would leave the checkout."""
+            way = b""
+            for part in parent.split(b"/"):
+                above, way = plain[way], os.path.join(way, part)  # noqa: PTH118 - file names are bytes here
+                if way not in plain:
+                    plain[way] = above and not _is_link(os.path.join(top, way))  # noqa: PTH118 - file names are bytes here
+            return plain[way]
+
+        for path in filter(None, set(listing.split(b"\0"))):
+            if path.endswith(b"/"):
+                self.note(f"{_shown(path)} is a repository of its own; it was left out.")
+                continue
+            if not reached_plainly(path.rpartition(b"/")[0]):
+                gone.add(path)
+                continue
+            full = os.path.join(top, path)  # noqa: PTH118 - file names are bytes here
+            try:
+                mode = os.lstat(full).st_mode
+            except OSError:
+                changed.add(path)  # `--remove` takes it out
+                continue
+            if stat.S_ISDIR(mode):
+                directories.add(path)
+            elif stat.S_ISLNK(mode) or (stat.S_ISREG(mode) and os.access(full, os.R_OK)):
+                changed.add(path)
+            elif stat.S_ISREG(mode):
+                self.note(f"{_shown(path)} could not be read; it was left as it was before.")
+            else:
+                self.note(f"{_shown(path)} is not a file; it was left out.")
+                gone.add(path)
+        return changed, gone, directories
+
+    async def _gitlinks(self, paths: set[bytes]) -> set[bytes]:
+        entries = (await self._git("ls-files", "-z", "--stage")).split(b"\0")
+        links = {entry.partition(b"\t")[2] for entry in entries if entry.startswith(GITLINK)}
+        return paths & links
+
+    async def _is_whole(self, head: str, base: str) -> bool:
+        """Whether the mirror has the commit and everything it needs beyond the base."""
+        output = await self.git.run(
+            "rev-list", "--objects", "--quiet", head, f"^{base}", git_dir=self.mirror, expect=range(256)
+        )
+        return output.exit_code == 0
+
+    async def _import(self, head: str, known: frozenset[str]) -> bool:
+        """Copies the agent's commits through a strict reader that recomputes every object id."""
+        wanted = "".join(f"{commit}\n" for commit in [head, *(f"^{commit}" for commit in sorted(known))])
+        objects = str(self.root / ".git" / "objects")
+        borrowed = {"GIT_ALTERNATE_OBJECT_DIRECTORIES": '"' + objects.replace("\\", "\\\\").replace('"', '\\"') + '"'}
+        with tempfile.TemporaryFile(dir=self.index.parent) as pack:
+            try:
+                await self.git.run(
+                    "pack-objects", "--revs", "--stdout", "--delta-base-offset", "--no-use-bitmap-index", "-q",
+                    git_dir=self.mirror, environment=borrowed, stdin=wanted.encode(), stdout=pack,
+                )  # fmt: skip
+                pack.seek(0)
+                await self.git.run("index-pack", "--stdin", "--strict", git_dir=self.mirror, stdin=pack)
+            except StepFailed as refusal:
+                if refusal.failure_class is not FailureClass.GIT:
+                    raise
+                return False
+        return True
+
+    async def _git(self, *arguments: str, stdin: bytes | None = None) -> bytes:
+        output = await self.git.run(
+            *arguments, git_dir=self.mirror, work_tree=self.root, index=self.index, stdin=stdin
+        )
+        return output.stdout
+
+
+def _is_link(path: bytes) -> bool:
+    try:
+        return stat.S_ISLNK(os.lstat(path).st_mode)
+    except OSError:
+        return False
+
+
+def _shown(path: bytes) -> str:
+    text = path.decode("utf-8", "replace").rstrip("/")
+    return "".join(char if char.isprintable() else "?" for char in text)[:200]

@@ -1,0 +1,187 @@
+"""The embedded store: work orders in one SQLite file. Who calls what is here; the verbs are beside it."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from ..domain.events import Draft, Event
+from ..domain.status import WaitingReason
+from ..domain.work_order import (
+    Artifact,
+    Claim,
+    NewWorkOrder,
+    OrderChanges,
+    Outcome,
+    Renewal,
+    Step,
+    StepResult,
+    WorkOrder,
+    utc_now,
+)
+from ..ports import Counts, Enqueued, ListQuery, Reaped
+from . import held, orders, queue, reading
+from .database import Database
+from .signals import Signals
+from .tail import Tails
+from .transaction import News
+
+
+class SqliteStore:
+    """A `Store` in the file at `path`; any number of processes of one machine may share it. Open it before use."""
+
+    append_delay = timedelta(0)
+
+    def __init__(self, path: Path, *, clock: Callable[[], datetime] = utc_now) -> None:
+        self._database = Database(path, clock, self._hear)
+        self._signals, self._tails = Signals(), Tails()
+
+    async def open(self) -> None:
+        """StoreUnavailable, with the cause and the next action, when the file cannot be used."""
+        await self._database.open()
+        self._signals.rev = await self.last_rev()
+
+    async def close(self) -> None:
+        await self._database.close()
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def _hear(self, news: News) -> None:
+        for order_id, events in news.events.items():
+            self._tails.extend(order_id, events)
+        for order_id in news.deleted:
+            self._tails.forget(order_id)
+        self._signals.hear(news)
+
+    # --- people ---
+
+    async def enqueue(self, new: NewWorkOrder) -> Enqueued:
+        return await self._database.write(lambda tx: orders.enqueue(tx, new))
+
+    async def resume(self, order_id: str, reason: str) -> WorkOrder:
+        return await self._database.write(lambda tx: orders.resume(tx, order_id, reason))
+
+    async def cancel(self, order_id: str) -> WorkOrder:
+        return await self._database.write(lambda tx: orders.cancel(tx, order_id))
+
+    async def retry(self, order_id: str, from_step: int | None) -> WorkOrder:
+        return await self._database.write(lambda tx: orders.retry(tx, order_id, from_step))
+
+    async def delete(self, order_id: str) -> None:
+        await self._database.write(lambda tx: orders.delete(tx, order_id))
+
+    # --- workers ---
+
+    async def claim(self, worker_id: str, request_id: str, lease: timedelta, limit_per_repository: int) -> Claim | None:
+        as_of = self._signals.work_seen
+        claim = await self._database.write(
+            lambda tx: queue.claim(tx, worker_id, request_id, lease, limit_per_repository)
+        )
+        if claim is None:
+            self._signals.found_no_work(as_of)
+        return claim
+
+    async def reap(self, limit: int, dead_workers: Sequence[str] = ()) -> list[Reaped]:
+        return await self._database.write(lambda tx: queue.reap(tx, limit, dead_workers))
+
+    async def renew(self, claim: Claim, lease: timedelta) -> Renewal:
+        return await self._database.write(lambda tx: held.renew(tx, claim, lease))
+
+    async def append(self, claim: Claim, first_seq: int, drafts: Sequence[Draft]) -> int:
+        return await self._database.write(lambda tx: held.append(tx, claim, first_seq, drafts))
+
+    async def record(self, claim: Claim, changes: OrderChanges) -> None:
+        await self._database.write(lambda tx: held.record(tx, claim, changes))
+
+    async def start_step(self, claim: Claim, step_order: int, step_name: str, agent_name: str) -> None:
+        await self._database.write(lambda tx: held.start_step(tx, claim, step_order, step_name, agent_name))
+
+    async def finish_step(self, claim: Claim, result: StepResult) -> None:
+        await self._database.write(lambda tx: held.finish_step(tx, claim, result))
+
+    async def put_artifact(self, claim: Claim, artifact: Artifact) -> None:
+        await self._database.write(lambda tx: held.put_artifact(tx, claim, artifact))
+
+    async def finish(self, claim: Claim, outcome: Outcome) -> WorkOrder:
+        return await self._database.write(lambda tx: held.finish(tx, claim, outcome))
+
+    async def wait(
+        self, claim: Claim, reason: WaitingReason, until: datetime | None, message: str, next_action: str
+    ) -> WorkOrder:
+        return await self._database.write(lambda tx: held.wait(tx, claim, reason, until, message, next_action))
+
+    async def release(self, claim: Claim) -> None:
+        await self._database.write(lambda tx: held.release(tx, claim))
+
+    # --- readers ---
+
+    async def get(self, order_id: str) -> WorkOrder:
+        return await self._database.read(lambda db: reading.get(db, order_id))
+
+    async def steps(self, order_id: str) -> list[Step]:
+        return await self._database.read(lambda db: reading.steps(db, order_id))
+
+    async def artifacts(self, order_id: str) -> list[Artifact]:
+        return await self._database.read(lambda db: reading.artifacts(db, order_id))
+
+    async def list_orders(self, query: ListQuery) -> list[WorkOrder]:
+        return await self._database.read(lambda db: reading.list_orders(db, query))
+
+    async def counts(self) -> Counts:
+        return await self._database.read(reading.counts)
+
+    async def check(self) -> None:
+        await self._database.check()
+
+    async def events(
+        self,
+        order_id: str,
+        *,
+        after_seq: int | None = None,
+        before_seq: int | None = None,
+        kinds: frozenset[str] = frozenset(),
+        limit: int = 500,
+    ) -> list[Event]:
+        tail = self._tails.get(order_id)
+        if tail is not None and before_seq is None and not kinds:
+            found = tail.after(after_seq or 0, limit)
+            if found:
+                return found
+        return await self._database.read(lambda db: reading.events(db, order_id, after_seq, before_seq, kinds, limit))
+
+    async def changes(self, after_rev: int, limit: int = 200) -> list[WorkOrder]:
+        return await self._database.read(lambda db: reading.changes(db, after_rev, limit))
+
+    async def last_rev(self) -> int:
+        return await self._database.read(reading.last_rev)
+
+    # --- waiting ---
+
+    async def wait_for_work(self, at_most: timedelta) -> None:
+        await self._signals.wait_for_work(at_most)
+
+    async def wait_for_events(self, order_id: str, after_seq: int, at_most: timedelta) -> None:
+        async def is_there() -> bool:
+            tail = self._tails.get(order_id)
+            if tail is not None:
+                return tail.last_seq > after_seq
+            return await self._database.read(lambda db: reading.last_seq(db, order_id)) > after_seq
+
+        await self._signals.wait_for_events(order_id, at_most, is_there)
+
+    async def wait_for_change(self, after_rev: int, at_most: timedelta) -> None:
+        await self._signals.wait_for_change(after_rev, at_most)
+
+    async def wait_for_cancel(self, order_id: str, at_most: timedelta) -> None:
+        async def is_there() -> bool:
+            return await self._database.read(lambda db: reading.is_cancel_requested(db, order_id))
+
+        await self._signals.wait_for_cancel(order_id, at_most, is_there)

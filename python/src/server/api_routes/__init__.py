@@ -1,0 +1,1 @@
+"""The host's own HTTP routes. Importing this package imports none of them."""
