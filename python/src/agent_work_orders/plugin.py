@@ -14,7 +14,7 @@ from types import FrameType
 from typing import Any
 
 import anyio
-import httpx
+import anyio.lowlevel
 from anyio import to_thread
 from fastapi import APIRouter, FastAPI
 
@@ -89,10 +89,7 @@ async def build_tools(stack: AsyncExitStack, settings: Settings, secrets: Secret
         # Traversable, so that agents of another user reach their own checkout; what is private has its own mode.
         await to_thread.run_sync(_make_folder, folder)
     confinement = choose_confinement(settings.agent_user)
-    client = await stack.enter_async_context(_http_client())
-    policy = HostPolicy(
-        settings.allowed_repository_hosts | _hosts_of(settings), insecure=settings.insecure_repository_hosts
-    )
+    policy = HostPolicy(settings.allowed_repository_hosts, insecure=settings.insecure_repository_hosts)
 
     def repository(url: str) -> Repository:
         return parse_repository_url(url, policy)
@@ -123,10 +120,10 @@ async def build_tools(stack: AsyncExitStack, settings: Settings, secrets: Secret
             lambda: settings.claude_cli_path,
             confinement,
             base_url=lambda: settings.anthropic_base_url,
-            permission_mode=settings.claude_permission_mode,
+            permission_mode=lambda: settings.claude_permission_mode,
         ),
         checks=CommandChecks(confinement),
-        forge=GitHubForge(client, lambda: settings.github_api_url, lambda: secrets.get("GITHUB_TOKEN")),
+        forge=GitHubForge(lambda: settings.github_api_url, lambda: secrets.get("GITHUB_TOKEN")),
         secrets=secrets,
         redactor=redactor,
         limits=limits,
@@ -315,10 +312,6 @@ def _this_machine() -> str:
     return f"{socket.gethostname()}-{boot}-{space}"
 
 
-def _hosts_of(settings: Settings) -> frozenset[str]:
-    return settings.insecure_repository_hosts
-
-
 def _ids_of(agent_user: str | None) -> tuple[int, int] | None:
     if not agent_user:
         return None
@@ -328,6 +321,3 @@ def _ids_of(agent_user: str | None) -> tuple[int, int] | None:
     entry = pwd.getpwuid(int(uid)) if uid.isdigit() else pwd.getpwnam(uid)
     return entry.pw_uid, int(gid) if gid else entry.pw_gid
 
-
-def _http_client() -> httpx.AsyncClient:
-    return httpx.AsyncClient(timeout=httpx.Timeout(20, connect=5), follow_redirects=False)

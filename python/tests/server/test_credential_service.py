@@ -1,8 +1,8 @@
 """What callers of the credential service can rely on, over files and over Supabase's table alike."""
 
 import logging
+import os
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
@@ -291,8 +291,6 @@ async def test_the_module_has_archons_functions(home: Path, monkeypatch: pytest.
     monkeypatch.delenv("LOGFIRE_ENABLED")
     monkeypatch.delenv("GITHUB_TOKEN", raising=False)
     await module.initialize_credentials()
-    import os
-
     assert os.environ["LOGFIRE_ENABLED"] == "false"
     assert "OTHER" not in os.environ
     assert "GITHUB_TOKEN" not in os.environ

@@ -1,7 +1,7 @@
 """How handlers reach the rest: one object on the host application's state. Knows who asks; decides nothing."""
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -49,6 +49,8 @@ class ApiContext:
     health: Callable[[], Awaitable[list[HealthCheck]]]
     workers: Callable[[], WorkerStatus]
     enabled: bool = True
+    # What a rehearsal plays with (addresses and the sample request), for people who try it out; None in earnest.
+    rehearsal: Mapping[str, str] | None = None
     # How often a silent stream says that it is alive, in seconds: proxies cut what is quiet for long.
     heartbeat: float = field(default=15.0)
 

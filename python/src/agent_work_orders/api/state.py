@@ -60,6 +60,14 @@ class Disk(BaseModel):
     free_bytes: int = Field(description="What is free for us, in bytes.")
 
 
+class Rehearsal(BaseModel):
+    """A rehearsal: the model's words and GitHub are pretended, all the rest is real."""
+
+    repository_url: str = Field(description="The sample repository.")
+    github_api_url: str = Field(description="The pretend GitHub's API.")
+    request: str = Field(description="The request that the scripted model knows how to carry out.")
+
+
 class ServiceStatus(BaseModel):
     """The queue at a glance."""
 
@@ -68,7 +76,7 @@ class ServiceStatus(BaseModel):
     oldest_pending_at: datetime | None = Field(description="Since when the longest-waiting order waits; null for none.")
     leases: list[Lease] = Field(description="What runs now, on all servers.")
     disk: Disk | None = Field(description="The volume; null when it cannot be read.")
-    rehearsal: bool = Field(description="Whether this is a rehearsal: model, GitHub and repository are pretended.")
+    rehearsal: Rehearsal | None = Field(description="What is pretended; null on a server that works in earnest.")
 
 
 class WorkflowStep(BaseModel):
@@ -146,7 +154,7 @@ async def read_status(context: Context) -> ServiceStatus:
             for order_id, worker_id, expires_at in counts.leases
         ],
         disk=await to_thread.run_sync(_disk, context.tools.work_orders_dir),
-        rehearsal=context.tools.rehearsal,
+        rehearsal=Rehearsal(**context.rehearsal) if context.rehearsal else None,
     )
 
 

@@ -4,54 +4,64 @@ import base64
 import json
 import re
 import shlex
+from threading import Lock
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 MASK = "[REDACTED]"
 # Shorter values would mask ordinary words.
 MIN_SECRET = 8
 
-# Anchored by a literal prefix, so that the scan is cheap and ordinary text is never touched.
+# Where a token may begin if its first letters could also end a word ("task-…"): after no letter or digit, or after what
+# only looks like one, which is an escape of JSON (\n, \u001b) or the end of a terminal's colour (ESC[31m).
+_START = r"(?:(?<![A-Za-z0-9_])|(?<=\\[bfnrt])|(?<=\\u[0-9a-fA-F]{4})|(?<=\[[0-9]m)|(?<=[0-9;][0-9]m))"
+# Each begins with a literal, and no run of characters is scanned twice, so that no text makes the scan slow.
 _PATTERNS = re.compile(
-    r"""(?x)
-      \bgh[pousr]_[A-Za-z0-9]{30,255}
-    | \bgithub_pat_[A-Za-z0-9_]{40,255}
-    | \bglpat-[A-Za-z0-9_-]{20,64}
-    | \bsk-ant-[A-Za-z0-9_-]{20,255}
-    | \bsk-(?:proj-)?[A-Za-z0-9_-]{40,255}
-    | \bsb_secret_[A-Za-z0-9_-]{20,255}
-    | \b(?:AKIA|ASIA)[0-9A-Z]{16}\b
-    | \bxox[abprs]-[A-Za-z0-9-]{10,255}
-    | \bnpm_[A-Za-z0-9]{36}\b
-    | \bpypi-AgE[A-Za-z0-9_-]{50,255}
-    | \bAIza[0-9A-Za-z_-]{35}\b
-    | \beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}
-    | -----BEGIN\ (?:[A-Z]+\ )*PRIVATE\ KEY-----(?:(?!-----END).){0,8000}-----END\ (?:[A-Z]+\ )*PRIVATE\ KEY-----
+    rf"""(?x)
+      gh[pousr]_[A-Za-z0-9]{{30,255}}
+    | ghs_[0-9]{{1,20}}_eyJ[A-Za-z0-9_-]{{10,2000}}(?:\.[A-Za-z0-9_-]{{1,2000}}){{0,2}}
+    | github_pat_[A-Za-z0-9_]{{40,255}}
+    | glpat-[A-Za-z0-9_-]{{20,64}}
+    | sk-ant-[A-Za-z0-9_-]{{20,255}}
+    | {_START}sk-(?:proj-)?[A-Za-z0-9_-]{{40,255}}
+    | sb_secret_[A-Za-z0-9_-]{{20,255}}
+    | {_START}(?:AKIA|ASIA)[0-9A-Z]{{16}}(?![0-9A-Za-z_])
+    | xox[abprs]-[A-Za-z0-9-]{{10,255}}
+    | npm_[A-Za-z0-9]{{36}}(?![0-9A-Za-z_])
+    | pypi-AgE[A-Za-z0-9_-]{{50,255}}
+    | {_START}AIza[0-9A-Za-z_-]{{35}}(?![0-9A-Za-z_-])
+    | {_START}(?<!-)eyJ[A-Za-z0-9_-]{{10,4000}}\.eyJ[A-Za-z0-9_-]{{10,4000}}\.[A-Za-z0-9_-]{{10,4000}}
+    | -----BEGIN\ (?:[A-Z]{{1,20}}\ ){{0,4}}PRIVATE\ KEY-----
+      (?:(?!-----(?:BEGIN|END)).){{0,16000}}-----END\ (?:[A-Z]{{1,20}}\ ){{0,4}}PRIVATE\ KEY-----
     """,
     re.DOTALL,
 )
-_PREFIXES = (
-    "gh", "glpat-", "sk-", "sb_secret_", "AKIA", "ASIA", "xox", "npm_", "pypi-", "AIza", "eyJ", "PRIVATE KEY-----",
+_HINTS = (
+    "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "sk-", "sb_secret_", "AKIA", "ASIA", "xox", "npm_",
+    "pypi-AgE", "AIza", "eyJ", "PRIVATE KEY-----",
 )  # fmt: skip
-_URL_CREDENTIALS = re.compile(r"(\b[a-z][a-z0-9+.-]{1,20}://)[^\s/@\"'\\]{1,400}@")
+_URL_CREDENTIALS = re.compile(r"(\b[a-z][a-z0-9+.-]{1,20}://)[^\s/\"'\\]{1,400}@", re.IGNORECASE)
 
 
 class Redactor:
     """Replaces registered values (plain, URL-, base64-, JSON- and shell-encoded) and known token shapes by a mask.
 
-    Values are registered while the server runs: every secret it reads goes in before it is used.
+    Values are registered while the server runs: every secret it reads goes in before it is used. Any thread may call.
     """
 
     def __init__(self) -> None:
-        self._values: set[str] = set()
+        self._lock = Lock()
+        self._values: frozenset[str] = frozenset()
         self._needles: tuple[str, ...] = ()
         self.count = 0
 
     def register(self, value: str | None) -> None:
         """From now on this value is never shown. Values under 8 characters are left alone."""
-        if value is None or len(value) < MIN_SECRET or value in self._values:
+        if value is None or len(value) < MIN_SECRET or value in self._values or value in MASK:
             return
-        self._values.add(value)
-        self._needles = tuple(sorted({n for v in self._values for n in _encodings(v)}, key=len, reverse=True))
+        with self._lock:
+            self._values |= {value}
+            self._needles = tuple(sorted({n for v in self._values for n in _encodings(v)}, key=len, reverse=True))
 
     @property
     def longest(self) -> int:
@@ -59,40 +69,63 @@ class Redactor:
         return len(self._needles[0]) if self._needles else 0
 
     def redact(self, text: str) -> str:
-        """The text without secrets. Idempotent; JSON stays JSON, one line stays one line."""
-        clean = text
-        for needle in self._needles:
-            if needle in clean:
-                clean = clean.replace(needle, MASK)
-        if any(prefix in clean for prefix in _PREFIXES):
-            clean = _PATTERNS.sub(MASK, clean)
+        """The text without secrets. Idempotent; one line stays one line."""
+        clean = self._without_tokens(text)
         if "://" in clean and "@" in clean:
             clean = _URL_CREDENTIALS.sub(rf"\1{MASK}@", clean)
         if clean != text:
             self.count += 1
         return clean
 
+    def redact_json(self, text: str) -> str:
+        """JSON text without secrets, and still JSON: what is masked are whole strings' parts, never their borders."""
+        if self.redact(text) == text:
+            return text
+        return json.dumps(self.redact_value(json.loads(text)), ensure_ascii=False, separators=(",", ":"))
+
+    def redact_value(self, value: Any) -> Any:
+        """What JSON can hold, without secrets: keys and texts are masked in part, other values as a whole."""
+        if isinstance(value, str):
+            return self.redact(value)
+        if isinstance(value, dict):
+            return {self.redact(key): self.redact_value(inner) for key, inner in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.redact_value(inner) for inner in value]
+        return MASK if self.finds(str(value)) else value
+
     def finds(self, text: str) -> bool:
-        """Whether the text holds a secret."""
-        return self.redact(text) != text
+        """Whether the text holds a registered value or a token. User info in an address counts as neither."""
+        return self._without_tokens(text) != text
+
+    def _without_tokens(self, text: str) -> str:
+        for needle in self._needles:
+            if needle in text:
+                text = text.replace(needle, MASK)
+        if any(hint in text for hint in _HINTS):
+            text = _PATTERNS.sub(MASK, text)
+        return text
 
 
 def _encodings(value: str) -> set[str]:
-    raw = value.encode()
-    forms = {
-        value,
-        quote(value, safe=""),
-        quote_plus(value),
-        json.dumps(value)[1:-1],
-        json.dumps(value, ensure_ascii=False)[1:-1],
-        shlex.quote(value),
-        base64.b64encode(raw).decode(),
-        base64.urlsafe_b64encode(raw).decode(),
-        base64.b64encode(raw).decode().rstrip("="),
-    }
-    # A token inside a longer base64 text (Basic auth, a file) starts at any of three offsets.
-    for lead in (b"x-access-token:", b"x", b"xx"):
-        encoded = base64.b64encode(lead + raw).decode()
-        start = (len(lead) * 8 + 5) // 6
-        forms.add(encoded[start + 1 : -4])
+    """How a value may look: plain, in an address, in a shell's or JSON's quotes, or inside a base64 text."""
+    raw = value.encode("utf-8", "surrogatepass")
+    forms = {value, shlex.quote(value)}
+    for safe in ("", "/", "!*'()"):  # the last is what JavaScript leaves alone
+        forms.add(quote(raw, safe=safe))
+    forms.add(quote_plus(raw))
+    forms |= {re.sub("%[0-9A-F]{2}", lambda code: code.group().lower(), form) for form in forms}
+    # Twice: a tool's JSON inside our own.
+    for _ in range(2):
+        forms |= {json.dumps(form, ensure_ascii=ascii_only)[1:-1] for form in forms for ascii_only in (True, False)}
+    forms |= _inside_base64(raw)
     return {form for form in forms if len(form) >= MIN_SECRET}
+
+
+def _inside_base64(raw: bytes) -> set[str]:
+    """The characters of a base64 text that this value alone decides, for each of the three places it may begin at."""
+    forms = set()
+    for lead in range(3):
+        encoded = base64.b64encode(bytes(lead) + raw).decode()
+        sure = encoded[(lead * 8 + 5) // 6 : (lead + len(raw)) * 8 // 6]
+        forms |= {sure, sure.translate(str.maketrans("+/", "-_"))}
+    return forms

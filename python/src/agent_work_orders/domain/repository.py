@@ -8,8 +8,10 @@ from urllib.parse import urlsplit
 from .errors import FieldProblem, InvalidInput
 
 MAX_URL = 500
-_SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}\Z")
+_OWNER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}\Z")
+_NAME = re.compile(r"\.?[A-Za-z0-9_][A-Za-z0-9._-]{0,99}\Z")  # `.github` is a name that many owners have
 _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?\Z")
+_NUMBER = re.compile(r"([0-9]+|0x[0-9a-f]*)\Z")
 _BRANCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,120}\Z")
 
 
@@ -50,8 +52,8 @@ def parse_repository_url(text: str, policy: HostPolicy, *, field: str = "reposit
 
     if not text or len(text) > MAX_URL:
         raise refuse(f"must be an address of 1 to {MAX_URL} characters, such as https://github.com/owner/name")
-    if any(ord(char) <= 32 or ord(char) == 127 for char in text):
-        raise refuse("must not contain spaces or control characters")
+    if any(not 32 < ord(char) < 127 for char in text):
+        raise refuse("must not contain spaces, control characters or anything beyond ASCII")
     if text.startswith("-"):
         raise refuse("must not start with a dash")
     try:
@@ -66,22 +68,27 @@ def parse_repository_url(text: str, policy: HostPolicy, *, field: str = "reposit
     if "?" in text or "#" in text:
         raise refuse("must not contain a query or a fragment")
     hostname = (parts.hostname or "").lower()
-    host = hostname if port is None else f"{hostname}:{port}"
-    if not _HOST.match(hostname):
+    if not _HOST.match(hostname) and not _is_ip_v6(hostname):
         raise refuse("must name a host, such as github.com")
-    insecure = host in policy.insecure
+    written = f"[{hostname}]" if ":" in hostname else hostname
+    usual_port = 443 if parts.scheme == "https" else 80
+    host = written if port in (None, usual_port) else f"{written}:{port}"
+    names = {host, f"{written}:{port or usual_port}"}
+    insecure = not names.isdisjoint(policy.insecure)
     if parts.scheme == "http" and not insecure:
         raise refuse("must start with https://")
     if _is_private(hostname) and not insecure:
         raise refuse("must not name a private or local address")
-    if host not in policy.allowed and not insecure:
+    if names.isdisjoint(policy.allowed) and not insecure:
         allowed = ", ".join(sorted(policy.allowed | policy.insecure)) or "none"
         raise refuse(f"is on the host {host}, which is not allowed here (allowed: {allowed})")
     segments = parts.path.strip("/").split("/")
     if len(segments) != 2 or parts.path.strip("/") == "":
         raise refuse("must name one owner and one repository: https://host/owner/name")
-    owner, name = segments[0], segments[1].removesuffix(".git")
-    if not _SEGMENT.match(owner) or not _SEGMENT.match(name) or ".." in owner + "/" + name:
+    owner, name = segments
+    if name.lower().endswith(".git"):
+        name = name[:-4]
+    if not _OWNER.match(owner) or not _NAME.match(name) or ".." in owner + name or name.lower().endswith(".git"):
         raise refuse("has an owner or a name with characters that are not allowed")
     return Repository(url=f"{parts.scheme}://{host}/{owner}/{name}", host=host, owner=owner, name=name)
 
@@ -90,6 +97,8 @@ def branch_problem(name: str) -> str | None:
     """What is wrong with a branch name, or None. Git's own rules, inside a small ASCII grammar."""
     if not _BRANCH.match(name):
         return "must be 1 to 121 ASCII letters, digits, '.', '_', '/' or '-', starting with a letter or a digit"
+    if name == "HEAD":
+        return "must not be HEAD, which names no branch"
     if ".." in name or "//" in name or "/." in name or name.endswith(("/", ".", ".lock")) or ".lock/" in name:
         return "is not a valid branch name for git ('..', '//', '/.', a trailing '/', '.' or '.lock')"
     return None
@@ -103,11 +112,20 @@ def branch_for(order_id: str, user_request: str, prefix: str = "awo/") -> str:
     return f"{prefix}{short}-{slug}" if slug else f"{prefix}{short}"
 
 
+def _is_ip_v6(hostname: str) -> bool:
+    try:
+        return "%" not in hostname and ipaddress.ip_address(hostname).version == 6
+    except ValueError:
+        return False
+
+
 def _is_private(hostname: str) -> bool:
     if hostname == "localhost" or hostname.endswith((".localhost", ".local", ".internal")):
         return True
     try:
-        return not ipaddress.ip_address(hostname).is_global
+        address = ipaddress.ip_address(hostname)
     except ValueError:
-        # Dotless and all-numeric names ("0x7f.1", "2130706433") are read as addresses by resolvers.
-        return "." not in hostname or hostname.rsplit(".", 1)[-1].isdigit()
+        # Dotless names, and those that end in a number ("0x7f.1", "127.0x1"), are read as addresses by resolvers.
+        return "." not in hostname or _NUMBER.match(hostname.rsplit(".", 1)[-1]) is not None
+    # Other protocols' addresses hide in those of version 6 in too many ways to tell.
+    return address.version == 6 or not address.is_global or address.is_multicast

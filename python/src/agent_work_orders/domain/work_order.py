@@ -18,6 +18,9 @@ from .status import Status, StepStatus, WaitingReason
 from .workflow import DEFAULT_WORKFLOW, StepPlan, plan_steps
 
 MAX_TEXT_BYTES = 64 * 1024
+_RFC3339 = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
 
 
 def clean_text(value: str) -> str:
@@ -67,7 +70,22 @@ def _key(value: str) -> str:
 
 
 def _issue(value: Any) -> Any:
-    return int(value) if isinstance(value, str) and re.fullmatch(r"#?[0-9]{1,10}", value.lstrip("#")) else value
+    found = re.fullmatch(r"#?([0-9]{1,10})", value) if isinstance(value, str) else None
+    return int(found.group(1)) if found else value
+
+
+def _moment(value: Any) -> Any:
+    # Left to itself, pydantic also takes bare numbers and texts of digits, as seconds since 1970.
+    if isinstance(value, datetime) or (isinstance(value, str) and _RFC3339.fullmatch(value)):
+        return value
+    raise ValueError("must be a time with an offset, such as 2030-01-31T08:00:00Z")
+
+
+def _utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must lie within the years 1 to 9999 in UTC") from None
 
 
 Strict = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -107,7 +125,9 @@ class WorkOrderRequest(BaseModel):
     github_issue_number: Annotated[
         int | None,
         BeforeValidator(_issue),
-        Field(ge=1, le=2**31 - 1, description="Issue whose text is given to the agent and that the pull request closes."),
+        Field(
+            ge=1, le=2**31 - 1, description="Issue whose text is given to the agent and that the pull request closes."
+        ),
     ] = None
     base_branch: Annotated[
         Annotated[str, AfterValidator(_branch)] | None,
@@ -123,18 +143,24 @@ class WorkOrderRequest(BaseModel):
         Field(description="Model for the agent; the configured one when left out."),
     ] = None
     timeout_seconds: Annotated[
-        int | None, Field(ge=1, le=86_400, description="Longest time of one step, in seconds; the configured one if left out.")
+        int | None,
+        Field(ge=1, le=86_400, description="Longest time of one step, in seconds; the configured one if left out."),
     ] = None
     max_cost_usd: Annotated[
         float | None,
-        Field(gt=0, le=10_000, allow_inf_nan=False, description="Most the order may cost, in US dollars; the configured limit if left out."),
+        Field(
+            gt=0,
+            le=10_000,
+            allow_inf_nan=False,
+            description="Most the order may cost, in US dollars; the configured limit if left out.",
+        ),
     ] = None
     idempotency_key: Annotated[
         Annotated[str, AfterValidator(_key)] | None,
         Field(description="The same key gives the same work order; also the Idempotency-Key header."),
     ] = None
     run_after: Annotated[
-        Annotated[AwareDatetime, Field(strict=False)] | None,
+        Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_moment), AfterValidator(_utc)] | None,
         Field(description="Earliest start, RFC 3339 with an offset; at once when left out."),
     ] = None
 

@@ -43,7 +43,9 @@ CREATE_BRANCH = StepPlan(
 )
 PLANNING = StepPlan("planning", StepKind.AGENT, "The agent reads the repository and writes a plan; it changes nothing.")
 EXECUTE = StepPlan("execute", StepKind.AGENT, "The agent carries the plan out.", frozenset({"create-branch"}))
-REVIEW = StepPlan("prp-review", StepKind.AGENT, "The agent reviews its own change and mends it.", frozenset({"execute"}))
+REVIEW = StepPlan(
+    "prp-review", StepKind.AGENT, "The agent reviews its own change and mends it.", frozenset({"execute"})
+)
 VERIFY = StepPlan(
     "verify",
     StepKind.SERVER,
@@ -95,7 +97,9 @@ def plan_steps(workflow_type: str, selected_commands: Sequence[str] | None = Non
         raise refuse("must name at least one step, or be left out for all of them")
     for name in selected_commands:
         if name not in by_name:
-            raise refuse(f"names the step {name[:60]!r}, which {workflow_type} does not have (it has: {', '.join(order)})")
+            raise refuse(
+                f"names the step {name[:60]!r}, which {workflow_type} does not have (it has: {', '.join(order)})"
+            )
     if len(set(selected_commands)) != len(selected_commands):
         raise refuse("names a step twice")
     chosen = list(selected_commands)

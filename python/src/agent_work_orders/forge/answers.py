@@ -19,6 +19,7 @@ _MISSING: Any = object()
 
 MIN_WAIT, MAX_WAIT = timedelta(seconds=1), timedelta(hours=24)
 UNKNOWN_WAIT = timedelta(seconds=60)
+MAX_WORDS = 400
 NEEDED_RIGHTS = "Contents and Pull requests: read and write; Issues: read"
 
 
@@ -77,6 +78,8 @@ class Answer:
     def field(self, name: str, kind: type[T], otherwise: Any = _MISSING) -> Any:
         """A field of the object; StepFailed when it is not of its kind and `otherwise` is not given."""
         value = self._value.get(name) if isinstance(self._value, dict) else None
+        if isinstance(value, str) and kind is str:
+            return value.encode("utf-8", "replace").decode()  # JSON can spell what no store can hold
         if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
             return value
         if otherwise is not _MISSING:
@@ -90,7 +93,7 @@ class Answer:
         return [Answer(self.status, self.headers, b"", self._host, value) for value in self._value]
 
     def says(self) -> str:
-        """GitHub's own words, field errors spelled out, on one line of at most 400 characters."""
+        """GitHub's own words, field errors spelled out, on one line."""
         parts = [self.field("message", str, "")]
         for problem in self.field("errors", list, None) or []:
             if isinstance(problem, str):
@@ -99,7 +102,7 @@ class Answer:
                 words = problem.get("message") or f"{problem.get('field')}: {problem.get('code')}"
                 parts.append(str(words))
         line = re.sub(r"[\x00-\x20\x7f]+", " ", "; ".join(part for part in parts if part))
-        return line.encode("utf-8", "replace").decode().strip()[:400]
+        return line.encode("utf-8", "replace").decode().strip()[:MAX_WORDS]
 
 
 def already_exists(answer: Answer) -> bool:
@@ -136,7 +139,7 @@ def _meaning(answer: Answer, slug: str, words: str) -> tuple[FailureClass, str, 
             return (
                 FailureClass.AUTH,
                 f"The organisation of {slug} wants this token to be authorised for single sign-on.",
-                "On GitHub, open Settings, Developer settings, the token, Configure SSO; authorise it and retry the order.",
+                "On GitHub: Settings, Developer settings, the token, Configure SSO; authorise it and retry the order.",
             )
         case 403:
             needed = answer.headers.get("x-accepted-github-permissions", "")

@@ -1,4 +1,4 @@
-"""GitHub over httpx: a repository's facts, an issue's text, the pull request of a branch. Knows no work order and no git."""
+"""GitHub over httpx: a repository's facts, an issue's text, a branch's pull request. Knows no work order and no git."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -92,7 +92,7 @@ class GitHubForge:
         """The open pull request of `branch`, whatever its base; made if there is none."""
         async with self._session(repository, needs_token=True) as github:
             for repeat in github.attempts():
-                if found := await _find(github, repository, branch):
+                if found := await _find(github, repository, repository.owner, branch):
                     return found
                 try:
                     made = await github.once(
@@ -106,8 +106,11 @@ class GitHubForge:
                     continue
                 if made.status == 201:
                     return _pull_request(made, created=True)
-                if already_exists(made) and (found := await _find(github, repository, branch)):
-                    return found
+                if already_exists(made):
+                    # Not found before: somebody was faster, or the owner has another name by now.
+                    owner = (await github.get(f"/repos/{repository.slug}")).field("owner", dict).get("login")
+                    if found := await _find(github, repository, str(owner), branch):
+                        return found
                 raise github.refused(made)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
@@ -233,12 +236,12 @@ class _Session:
             raise unreachable(self._base.host, "it redirects to something unreadable", may_pass=False) from None
 
 
-async def _find(github: _Session, repository: Repository, branch: str) -> PullRequest | None:
+async def _find(github: _Session, repository: Repository, owner: str, branch: str) -> PullRequest | None:
     found = await github.get(
         f"/repos/{repository.slug}/pulls",
-        {"state": "open", "head": f"{repository.owner}:{branch}", "per_page": "10"},
+        {"state": "open", "head": f"{owner}:{branch}", "per_page": "10"},
     )
-    # An owner that was renamed makes GitHub drop the filter: only the branch itself counts.
+    # A filter that GitHub does not understand is dropped by it: only the branch itself counts.
     matching = [one for one in found.items() if one.field("head", dict).get("ref") == branch]
     return _pull_request(matching[0], created=False) if matching else None
 

@@ -16,13 +16,15 @@ from .transaction import UNHELD, UNTROUBLED, Transaction
 # Of those whose time has come, at most so many become pending in one claim: a claim stays short whatever has piled up.
 WAKE_AT_ONCE = 100
 
-# Jumps from repository to repository through the index, so that it costs repositories and not orders.
+# Every statement here names its index: the planner would rather walk all orders of a status, and a claim must not.
+# This one jumps from repository to repository through the index, so that it costs repositories and not orders.
 _LANE = """
 with recursive lane (repository_key) as (
-    select min(repository_key) from agent_work_orders where status = 'pending' and priority = ?1
+    select min(repository_key) from agent_work_orders indexed by agent_work_orders_pending
+    where status = 'pending' and priority = ?1
     union all
     select (
-        select min(repository_key) from agent_work_orders
+        select min(repository_key) from agent_work_orders indexed by agent_work_orders_pending
         where status = 'pending' and priority = ?1 and repository_key > lane.repository_key
     )
     from lane where lane.repository_key is not null
@@ -30,7 +32,8 @@ with recursive lane (repository_key) as (
 select repository_key
 from lane join agent_work_order_repositories r using (repository_key)
 where coalesce(r.max_concurrent, ?2) > (
-    select count(*) from agent_work_orders o where o.status = 'running' and o.repository_key = lane.repository_key
+    select count(*) from agent_work_orders o indexed by agent_work_orders_running
+    where o.status = 'running' and o.repository_key = lane.repository_key
 )
 order by r.last_claim_token, repository_key
 limit 1
@@ -41,7 +44,8 @@ def claim(
     tx: Transaction, worker_id: str, request_id: str, lease: timedelta, limit_per_repository: int
 ) -> Claim | None:
     held = tx.find(
-        "select * from agent_work_orders where status = 'running' and worker_id = ? and claim_request_id = ?",
+        "select * from agent_work_orders indexed by agent_work_orders_running "
+        "where status = 'running' and worker_id = ? and claim_request_id = ?",
         worker_id,
         request_id,
     )
@@ -81,14 +85,15 @@ def claim(
 
 def _wake_due(tx: Transaction) -> None:
     scheduled = tx.db.execute(
-        "select * from agent_work_orders where status = 'scheduled' and run_after <= ? order by run_after limit ?",
+        "select * from agent_work_orders indexed by agent_work_orders_scheduled "
+        "where status = 'scheduled' and run_after <= ? order by run_after limit ?",
         (tx.now, WAKE_AT_ONCE),
     )
     for order in scheduled.fetchall():
         tx.change(order, status=Status.PENDING)
     waiting = tx.db.execute(
-        "select * from agent_work_orders where status = 'waiting' and waiting_until <= ? "
-        "order by waiting_until limit ?",
+        "select * from agent_work_orders indexed by agent_work_orders_waiting "
+        "where status = 'waiting' and waiting_until <= ? order by waiting_until limit ?",
         (tx.now, WAKE_AT_ONCE),
     )
     for order in waiting.fetchall():
@@ -111,8 +116,8 @@ def _next_in_line(tx: Transaction, limit_per_repository: int) -> int | None:
         if lane is not None:
             break
     head = tx.one(
-        "select order_no from agent_work_orders where status = 'pending' and priority = ? and repository_key = ? "
-        "order by created_at, order_no limit 1",
+        "select order_no from agent_work_orders indexed by agent_work_orders_pending "
+        "where status = 'pending' and priority = ? and repository_key = ? order by created_at, order_no limit 1",
         priority,
         lane["repository_key"],
     )
@@ -122,7 +127,7 @@ def _next_in_line(tx: Transaction, limit_per_repository: int) -> int | None:
 
 def reap(tx: Transaction, limit: int, dead_workers: Sequence[str]) -> list[Reaped]:
     silent = tx.db.execute(
-        "select * from agent_work_orders where status = 'running' "
+        "select * from agent_work_orders indexed by agent_work_orders_running where status = 'running' "
         "and (lease_expires_at <= ? or worker_id in (select value from json_each(?))) "
         "order by lease_expires_at limit ?",
         (tx.now, json.dumps(list(dead_workers)), limit),

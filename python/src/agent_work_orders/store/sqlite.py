@@ -1,10 +1,12 @@
 """The embedded store: work orders in one SQLite file. Who calls what is here; the verbs are beside it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from types import TracebackType
 from typing import Self
+
+from anyio import CancelScope
 
 from ..domain.events import Draft, Event
 from ..domain.status import WaitingReason
@@ -29,7 +31,7 @@ from .transaction import News
 
 
 class SqliteStore:
-    """A `Store` in the file at `path`; any number of processes of one machine may share it. Open it before use."""
+    """A `Store` in one file that any number of processes of one machine may share: `async with SqliteStore.open(path)`."""
 
     append_delay = timedelta(0)
 
@@ -37,22 +39,18 @@ class SqliteStore:
         self._database = Database(path, clock, self._hear)
         self._signals, self._tails = Signals(), Tails()
 
-    async def open(self) -> None:
-        """StoreUnavailable, with the cause and the next action, when the file cannot be used."""
-        await self._database.open()
-        self._signals.rev = await self.last_rev()
-
-    async def close(self) -> None:
-        await self._database.close()
-
-    async def __aenter__(self) -> Self:
-        await self.open()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, path: Path, *, clock: Callable[[], datetime] = utc_now) -> AsyncIterator[Self]:
+        """The store, ready for use; StoreUnavailable, with cause and next action, when the file cannot be used."""
+        store = cls(path, clock=clock)
+        await store._database.open()
+        try:
+            store._signals.rev = await store.last_rev()
+            yield store
+        finally:
+            with CancelScope(shield=True):  # bounded: calls that run take milliseconds
+                await store._database.close()
 
     def _hear(self, news: News) -> None:
         for order_id, events in news.events.items():

@@ -25,6 +25,8 @@ from .artifacts import Artifacts
 from .journal import Journal, keep_journal
 
 MAX_OUTPUT = 16_000
+# Seconds between two events about a clone: a quick one needs none.
+PROGRESS_EVERY = 1.0
 
 
 @dataclass
@@ -96,12 +98,12 @@ class Progress:
         """The order's checkout, opened when the first step asks for it."""
         if self._checkout is None:
             began = anyio.current_time()
-            told = -1
+            told_at = began
 
             def tell_progress(phase: str, percent: int) -> None:
-                nonlocal told
-                if percent // 5 != told:
-                    told = percent // 5
+                nonlocal told_at
+                if anyio.current_time() - told_at >= PROGRESS_EVERY:
+                    told_at = anyio.current_time()
                     self.tell(CheckoutProgressed(phase=phase, percent=percent))
 
             token = await self.tools.secrets.get("GITHUB_TOKEN")

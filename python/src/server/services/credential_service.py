@@ -84,6 +84,7 @@ class CredentialService:
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic, ttl: float = CACHE_TTL_SECONDS) -> None:
         self._supabase: Client | None = None
+        self._supabase_made_for: tuple[str | None, str | None] | None = None
         self._cache: dict[str, CredentialRow] = {}
         self._cache_initialized = False
         self._cache_loaded_at = 0.0
@@ -291,8 +292,9 @@ class CredentialService:
         return CredentialTable(self._get_supabase_client, self._drop_supabase_client)
 
     def _get_supabase_client(self) -> "Client":
-        if self._supabase is None:
-            self._supabase = get_supabase_client()
+        made_for = (os.environ.get("SUPABASE_URL"), os.environ.get("SUPABASE_SERVICE_KEY"))
+        if self._supabase is None or self._supabase_made_for != made_for:
+            self._supabase, self._supabase_made_for = get_supabase_client(), made_for
         return self._supabase
 
     def _drop_supabase_client(self) -> None:
