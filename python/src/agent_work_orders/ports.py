@@ -337,7 +337,9 @@ class Forge(Protocol):
 class Secrets(Protocol):
     """Secrets by name: `GITHUB_TOKEN`, `ANTHROPIC_API_KEY`, `CLAUDE_CODE_OAUTH_TOKEN`."""
 
-    async def get(self, name: str) -> str | None: ...
+    async def get(self, name: str) -> str | None:
+        """None if there is none. StepFailed (auth) for one that is stored and cannot be opened; StoreUnavailable."""
+        ...
 
 
 # --- The toolbox -----------------------------------------------------------------------------------------------------

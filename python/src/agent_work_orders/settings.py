@@ -1,8 +1,9 @@
-"""Every setting once: type, default, bounds, unit, environment name, and what it is for. Nobody else reads the environment."""
+"""Every setting once: type, default, bounds, unit, environment name, and what it is for. Knows no database, no file."""
 
+import ipaddress
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -33,7 +34,14 @@ def _names(value: Any) -> Any:
 def _host_names(value: frozenset[str]) -> frozenset[str]:
     for name in value:
         if not re.fullmatch(r"[a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?|\[[0-9a-f:]+\](:[0-9]{1,5})?", name):
-            raise ValueError(f"{name!r} is not a host or host:port")
+            raise ValueError("must be a list of host or host:port, with commas between them")
+    return value
+
+
+def _web_origins(value: frozenset[str]) -> frozenset[str]:
+    for origin in value:
+        if not re.fullmatch(r"https?://(\[[0-9a-f:]+\]|[a-z0-9][a-z0-9.-]*)(:[0-9]{1,5})?", origin):
+            raise ValueError("must be a list of origins such as http://localhost:3737, with commas between them")
     return value
 
 
@@ -44,7 +52,10 @@ def _web_address(value: str) -> str:
 
 
 def _expanded(value: Path) -> Path:
-    path = value.expanduser()
+    try:
+        path = value.expanduser()
+    except RuntimeError:
+        raise ValueError("must be an absolute path: whose home directory '~' means is not known") from None
     if not path.is_absolute():
         raise ValueError("must be an absolute path")
     return path
@@ -52,7 +63,7 @@ def _expanded(value: Path) -> Path:
 
 Flag = Annotated[bool, BeforeValidator(_flag)]
 Hosts = Annotated[frozenset[str], BeforeValidator(_names), AfterValidator(_host_names)]
-Origins = Annotated[frozenset[str], BeforeValidator(_names)]
+Origins = Annotated[frozenset[str], BeforeValidator(_names), AfterValidator(_web_origins)]
 Address = Annotated[str, AfterValidator(_web_address)]
 Directory = Annotated[Path, AfterValidator(_expanded)]
 PermissionMode = Literal["acceptEdits", "bypassPermissions", "dontAsk"]
@@ -150,13 +161,17 @@ class Settings(BaseModel):
         Knob("AWO_AGENT_USER"),
         Field(max_length=64, description="User that agents and checks run as, when the server runs as root."),
     ] = None
-    host: Annotated[
-        str, Knob("HOST"), Field(max_length=255, description="Address that the server listens on.")
-    ] = "127.0.0.1"
+    host: Annotated[str, Knob("HOST"), Field(max_length=255, description="Address that the server listens on.")] = (
+        "127.0.0.1"
+    )
     api_token: Annotated[
         str | None,
         Knob("AWO_API_TOKEN", secret=True),
-        Field(min_length=16, max_length=512, description="Bearer token; needed as soon as others can reach the server."),
+        Field(
+            min_length=16,
+            max_length=512,
+            description="Bearer token; needed as soon as others can reach the server.",
+        ),
     ] = None
     allowed_hosts: Annotated[
         Hosts, Knob("AWO_ALLOWED_HOSTS"), Field(description="Host headers accepted beside the loopback names.")
@@ -168,6 +183,10 @@ class Settings(BaseModel):
         Flag, Knob("AWO_REHEARSAL"), Field(description="Pretend model, pretend GitHub and a sample repository.")
     ] = False
 
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        hidden = {name for name, knob in catalogue().items() if knob.secret}
+        return [(name, value) for name, value in super().__repr_args__() if name not in hidden]
+
     @property
     def repositories(self) -> Path:
         return self.repository_dir or self.home / "repositories"
@@ -178,7 +197,10 @@ class Settings(BaseModel):
 
     @property
     def listens_on_loopback(self) -> bool:
-        return self.host in ("localhost", "::1") or self.host.startswith("127.")
+        try:
+            return ipaddress.ip_address(self.host.strip("[]")).is_loopback
+        except ValueError:
+            return self.host.lower() == "localhost"
 
 
 class InvalidSettings(Exception):
@@ -198,26 +220,23 @@ def catalogue() -> dict[str, Knob]:
 
 
 def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
-    """The settings an environment gives; empty variables count as unset. InvalidSettings names every one that is wrong."""
-    values: dict[str, Any] = {"home": Settings.model_fields["home"].default.expanduser()}
+    """The settings an environment gives; empty variables count as unset. InvalidSettings names all that are wrong."""
+    values: dict[str, Any] = {}
     problems: dict[str, str] = {}
     for name, knob in catalogue().items():
-        raw = environ.get(knob.env, "")
-        if not raw.strip():
-            continue
         info = Settings.model_fields[name]
+        raw = environ.get(knob.env, "").strip() or (str(info.default) if name == "home" else "")
+        if not raw:
+            continue
         try:
             adapter: TypeAdapter[Any] = TypeAdapter(Annotated[info.annotation, info])  # type: ignore[arg-type]  # built at run time
-            values[name] = adapter.validate_python(raw.strip())
+            values[name] = adapter.validate_python(raw)
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
             problems[knob.env] = str(first["msg"]).removeprefix("Value error, ")
     if problems:
         raise InvalidSettings(problems)
     return Settings.model_construct(**{**_defaults(), **values})
-
-
-
 
 
 def _defaults() -> dict[str, Any]:

@@ -48,10 +48,18 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.ready = False
 
 
+def _cors_origins() -> list[str]:
+    """Made at import, where a wrong port is nobody's error yet: the start checks the environment and says so."""
+    try:
+        return allowed_origins()
+    except ConfigurationError:
+        return []
+
+
 app = FastAPI(title="Archon", version=ARCHON_VERSION, lifespan=lifespan)
 app.add_middleware(
     CORSMiddleware,
-    allow_origins=allowed_origins(),
+    allow_origins=_cors_origins(),
     allow_credentials=True,
     allow_methods=["*"],
     allow_headers=["*"],

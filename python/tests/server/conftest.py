@@ -53,6 +53,16 @@ def service_key(role: str = "service_role") -> str:
     return f"{part({'alg': 'HS256'})}.{part({'role': role})}.c2lnbmF0dXJl"
 
 
+def is_made(home: Path) -> bool:
+    """Whether anything was written where state is kept."""
+    return home.exists()
+
+
+def make_unusable(home: Path) -> None:
+    """A home in which nothing can be kept, for root as well."""
+    home.write_text("a file where the home should be")
+
+
 @pytest.fixture
 def database(monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendDatabase]:
     """Supabase mode against a pretend PostgREST on loopback."""

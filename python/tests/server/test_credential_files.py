@@ -14,6 +14,7 @@ from src.server.services.credential_errors import CredentialStoreUnavailable, Cr
 from src.server.services.credential_files import CredentialFiles
 from src.server.services.credential_service import CredentialService
 
+from .conftest import is_made, make_unusable
 from .test_credential_format import independent_open, independent_seal
 
 pytestmark = pytest.mark.anyio
@@ -87,7 +88,7 @@ async def test_what_the_key_file_sealed_is_read_after_an_encryption_key_came(
 
 async def test_reading_makes_nothing(home: Path) -> None:
     assert await CredentialService().get_credential("GITHUB_TOKEN", "none") == "none"
-    assert not home.exists()
+    assert not is_made(home)
 
 
 async def test_a_failed_save_leaves_the_file_and_the_cache_as_they_were(
@@ -178,7 +179,7 @@ async def test_a_link_in_place_of_a_file_is_refused(home: Path, tmp_path: Path) 
 
 
 async def test_a_home_that_cannot_be_made_is_named(home: Path) -> None:
-    home.write_text("a file where the home should be")
+    make_unusable(home)
     service = CredentialService()
     assert await service.set_credential("GITHUB_TOKEN", "ghp_1") is False
     with pytest.raises(CredentialStoreUnavailable) as caught:

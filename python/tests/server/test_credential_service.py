@@ -299,7 +299,8 @@ async def test_the_module_has_archons_functions(home: Path, monkeypatch: pytest.
 async def test_the_synchronous_halves_are_there_too(home: Path) -> None:
     service = CredentialService()
     assert service._decrypt_value(service._encrypt_value("x")) == "x"
-    assert service._encrypt_value("") == "" and service._decrypt_value("") == ""
+    assert service._encrypt_value("") == ""
+    assert service._decrypt_value("") == ""
     assert len(service._get_encryption_key()) == 44
     with pytest.raises(ValueError, match="SUPABASE_URL"):
         service._get_supabase_client()

@@ -11,7 +11,7 @@ from src.server.services import rotate_key
 from src.server.services.credential_cipher import is_under
 from src.server.services.credential_service import CredentialService
 
-from .conftest import service_key
+from .conftest import is_made, service_key
 from .pretend_database import PretendDatabase
 from .test_credential_format import independent_open, independent_seal
 
@@ -174,7 +174,7 @@ async def test_a_new_key_file_is_refused_where_the_environment_has_the_key(
 
 async def test_an_empty_home_is_no_error_and_stays_empty_in_a_dry_run(home: Path) -> None:
     assert await run("--dry-run") == 0
-    assert not home.exists()
+    assert not is_made(home)
 
 
 async def test_a_database_that_is_away_is_one_sentence(

@@ -8,6 +8,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from .conftest import make_unusable
 from .pretend_database import PretendDatabase
 
 pytestmark = pytest.mark.anyio
@@ -209,7 +210,7 @@ async def test_a_store_that_is_away_is_503_with_a_next_action(
         database: PretendDatabase = request.getfixturevalue("database")
         database.refuse()
     else:
-        home.write_text("a file where the home should be")
+        make_unusable(home)
     for answer in (
         await client.get("/api/credentials"),
         await post(client, "THEME", "dark", is_encrypted=False),

@@ -34,7 +34,6 @@ class CommandChecks:
                 command,
                 env={**environment(home), "CI": "true"},
                 cwd=cwd,
-                stdin=None,
                 stdout=output,
                 stderr=None,
                 run_id=run_id,

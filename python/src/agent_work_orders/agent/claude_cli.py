@@ -6,6 +6,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +23,7 @@ from .environment import environment, prepare_home, temporary
 from .follow import TOOL_LIMIT, drain_to_the_end, follow
 from .line_tail import LineTail
 from .outcome import failure_of, is_unknown_session, timed_out
-from .process import open_child
+from .process import Child, open_child
 from .stream_json import Reading, clean
 
 # Names that a version does not know are passed over. Left out: whatever starts other agents, timers or the web.
@@ -94,33 +95,30 @@ class ClaudeCli:
         """None when the session to resume does not exist."""
         reading = Reading(resumed=turn.session_id is not None)
         stdout, stderr = turn.run_dir / "stdout.jsonl", turn.run_dir / "stderr.txt"
-        stopped: AgentFailure | None = None
-        try:
-            async with open_child(
-                self._command(program, turn),
-                env=self._environment(turn),
-                cwd=turn.cwd,
-                stdin=_message(turn.prompt),
-                stdout=stdout,
-                stderr=stderr,
-                run_id=turn.run_id,
-                confinement=self._confinement,
-            ) as child:
-                tail = LineTail(stdout)
-                with anyio.move_on_after(turn.timeout.total_seconds()) as wall_clock:
-                    stopped = await follow(child, tail, reading, tell, turn.stall_timeout)
-                if wall_clock.cancelled_caught:
-                    stopped = timed_out(turn.timeout)
-        except OSError as problem:
-            raise _cannot_start(f"{problem.strerror or problem}") from problem
-        with tail:  # what was written while it was being stopped
+        with ExitStack() as files:
+            try:
+                async with open_child(
+                    self._command(program, turn),
+                    env=self._environment(turn),
+                    cwd=turn.cwd,
+                    fed=True,
+                    stdout=stdout,
+                    stderr=stderr,
+                    run_id=turn.run_id,
+                    confinement=self._confinement,
+                ) as child:
+                    tail = files.enter_context(LineTail(stdout))
+                    stopped = await _watch(child, turn, tail, reading, tell)
+            except OSError as problem:
+                raise _cannot_start(f"{problem.strerror or problem}") from problem
+            # Nothing of it runs any more; what it wrote while it was being stopped counts too.
             await drain_to_the_end(tail, reading, tell)
         said = await to_thread.run_sync(_end_of, stderr)
         if turn.session_id is not None and is_unknown_session(reading, said):
             return None
-        return _result(
-            turn, reading, stdout, failure_of(reading, child.exit_code, said, datetime.now(UTC)), stopped, tell
-        )
+        failure = failure_of(reading, child.exit_code, said, datetime.now(UTC))
+        # A turn that was stopped after a good result had its result all the same.
+        return _result(turn, reading, stdout, stopped if failure and stopped else failure, tell)
 
     def _command(self, program: str, turn: AgentTurn) -> list[str]:
         writing = ["--tools", _WRITE_TOOLS, "--allowedTools", "Bash", "--permission-mode", self._permission_mode()]
@@ -175,7 +173,6 @@ class ClaudeCli:
                     [program, "--version"],
                     env={**environment(home), "CLAUDE_CONFIG_DIR": str(home / ".claude"), "DISABLE_AUTOUPDATER": "1"},
                     cwd=home,
-                    stdin=None,
                     stdout=home / "version.txt",
                     stderr=None,
                     run_id=f"version-{uuid4().hex}",
@@ -189,32 +186,37 @@ class ClaudeCli:
         return _version(said, child.exit_code)
 
 
+async def _watch(
+    child: Child, turn: AgentTurn, tail: LineTail, reading: Reading, tell: Callable[[Payload], None]
+) -> AgentFailure | None:
+    """Until the child has ended (None), or was too slow or too silent."""
+    stopped = None
+    with anyio.move_on_after(turn.timeout.total_seconds()) as wall_clock:
+        await child.feed(_message(turn.prompt))
+        stopped = await follow(child, tail, reading, tell, turn.stall_timeout)
+    return timed_out(turn.timeout) if wall_clock.cancelled_caught else stopped
+
+
 def _result(
     turn: AgentTurn,
     reading: Reading,
     stdout: Path,
     failure: AgentFailure | None,
-    stopped: AgentFailure | None,
     tell: Callable[[Payload], None],
 ) -> AgentResult:
-    """A turn that was stopped after a good result had its result all the same."""
-    usage = reading.usage
-    if usage.input_tokens or usage.output_tokens or usage.cost_usd:
-        tell(
-            UsageCounted(
-                input_tokens=usage.input_tokens, output_tokens=usage.output_tokens, cost_usd=round(usage.cost_usd, 6)
-            )
-        )
-    text = (reading.result or {}).get("result")
+    usage, text = reading.usage, (reading.result or {}).get("result")
+    cost_usd = round(usage.cost_usd, 6)
+    if usage.input_tokens or usage.output_tokens or cost_usd:
+        tell(UsageCounted(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens, cost_usd=cost_usd))
     return AgentResult(
         text=text if isinstance(text, str) and text.strip() else reading.last_text,
         session_id=reading.session_id or turn.session_id,
         input_tokens=usage.input_tokens,
         output_tokens=usage.output_tokens,
-        cost_usd=round(usage.cost_usd, 6),
+        cost_usd=cost_usd,
         permission_denials=tuple(reading.denials.values()),
         stdout=stdout,
-        failure=stopped if failure is not None and stopped is not None else failure,
+        failure=failure,
     )
 
 

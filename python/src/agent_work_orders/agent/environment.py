@@ -25,6 +25,7 @@ def environment(home: Path, server: Mapping[str, str] = os.environ) -> dict[str,
         "PATH": os.defpath,
         "LANG": "C.UTF-8",
         **inherited,
+        **_past_the_proxy(inherited),
         "HOME": str(home),
         "TMPDIR": str(temporary(home)),
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -35,6 +36,15 @@ def environment(home: Path, server: Mapping[str, str] = os.environ) -> dict[str,
         "GIT_COMMITTER_EMAIL": "agent-work-orders@localhost",
         "GIT_TERMINAL_PROMPT": "0",
     }
+
+
+def _past_the_proxy(inherited: Mapping[str, str]) -> dict[str, str]:
+    """A gateway on this machine is not reached through a proxy elsewhere, whether or not the operator thought of it."""
+    if not any(name.lower().endswith("_proxy") for name in inherited):
+        return {}
+    excepted = inherited.get("NO_PROXY") or inherited.get("no_proxy")
+    hosts = ",".join(filter(None, (excepted, "127.0.0.1,localhost,::1")))
+    return {"NO_PROXY": hosts, "no_proxy": hosts}
 
 
 def prepare_home(home: Path) -> None:

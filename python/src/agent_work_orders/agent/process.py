@@ -5,11 +5,10 @@ import errno
 import os
 import shutil
 import signal
-import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
-from subprocess import DEVNULL
+from subprocess import DEVNULL, PIPE
 from typing import IO
 
 import anyio
@@ -36,6 +35,15 @@ class Child:
         """None while it runs; negative for the signal that ended it."""
         return self._process.returncode
 
+    async def feed(self, text: bytes) -> None:
+        """Gives the child all its input and closes it. A child that has ended, or closed it, does not hear."""
+        stdin = self._process.stdin
+        if stdin is None:
+            raise ValueError("a child that is not fed has no input")
+        with suppress(anyio.BrokenResourceError):
+            await stdin.send(text)
+        await stdin.aclose()
+
     async def wait(self) -> int:
         """The exit code. Not for polling: every call that is given up leaves a waiter behind until the child ends."""
         return await self._process.wait()
@@ -47,7 +55,7 @@ async def open_child(
     *,
     env: Mapping[str, str],
     cwd: Path,
-    stdin: bytes | None,
+    fed: bool = False,
     stdout: Path,
     stderr: Path | None,
     run_id: str,
@@ -56,6 +64,7 @@ async def open_child(
     """Starts `argv` in a session of its own, with `env` and our two markers as its whole environment.
 
     The output files are made anew, readable by their owner alone; without `stderr` both streams share one.
+    A child that is `fed` waits for `Child.feed`, any other finds its input closed.
     However the block is left, no process of the run is left behind. OSError when the program cannot be started,
     StepFailed (internal) when something of it would not die.
     """
@@ -67,7 +76,7 @@ async def open_child(
         out = files.enter_context(_fresh(stdout))
         process = await anyio.open_process(
             command,
-            stdin=DEVNULL if stdin is None else _spooled(stdin, files),
+            stdin=PIPE if fed else DEVNULL,
             stdout=out,
             stderr=out if stderr is None else files.enter_context(_fresh(stderr)),
             cwd=cwd,
@@ -83,6 +92,8 @@ async def open_child(
 
 async def _stop(process: Process, run_id: str) -> None:
     """Bounded: SIGTERM, SIGKILL, then everything that carries the marker."""
+    if process.stdin is not None:
+        await process.stdin.aclose()
     below: list[str] = []
     if process.returncode is None:
         below = await to_thread.run_sync(descendants, process.pid)
@@ -129,11 +140,3 @@ def _fresh(path: Path) -> IO[bytes]:
     path.unlink(missing_ok=True)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
     return os.fdopen(os.open(path, flags, 0o600), "wb", buffering=0)
-
-
-def _spooled(text: bytes, files: ExitStack) -> IO[bytes]:
-    """A file without a name: unlike a pipe it needs nobody to feed it."""
-    file = files.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
-    file.write(text)
-    file.seek(0)
-    return file

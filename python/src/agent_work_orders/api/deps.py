@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated
 
 import anyio
@@ -52,7 +52,7 @@ class ApiContext:
     # What a rehearsal plays with (addresses and the sample request), for people who try it out; None in earnest.
     rehearsal: Mapping[str, str] | None = None
     # How often a silent stream says that it is alive, in seconds: proxies cut what is quiet for long.
-    heartbeat: float = field(default=15.0)
+    heartbeat: float = 15.0
 
 
 def context_or_none(request: Request) -> ApiContext | None:

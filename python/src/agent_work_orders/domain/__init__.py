@@ -1,1 +1,1 @@
-"""The words of the product, pure: what a work order is and how it may move. Knows no database, no process, no network."""
+"""The words of the product, pure: what a work order is and how it may move. Knows no database, process or network."""

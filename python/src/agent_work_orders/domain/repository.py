@@ -72,14 +72,16 @@ def parse_repository_url(text: str, policy: HostPolicy, *, field: str = "reposit
         raise refuse("must name a host, such as github.com")
     written = f"[{hostname}]" if ":" in hostname else hostname
     usual_port = 443 if parts.scheme == "https" else 80
-    host = written if port in (None, usual_port) else f"{written}:{port}"
-    names = {host, f"{written}:{port or usual_port}"}
-    insecure = not names.isdisjoint(policy.insecure)
+    short = written if port in (None, usual_port) else f"{written}:{port}"
+    names = (short, f"{written}:{port or usual_port}")
+    # One spelling, the operator's, whichever way the port was written.
+    host = next((name for listed in (policy.insecure, policy.allowed) for name in names if name in listed), short)
+    insecure = host in policy.insecure
     if parts.scheme == "http" and not insecure:
         raise refuse("must start with https://")
     if _is_private(hostname) and not insecure:
         raise refuse("must not name a private or local address")
-    if names.isdisjoint(policy.allowed) and not insecure:
+    if host not in policy.allowed and not insecure:
         allowed = ", ".join(sorted(policy.allowed | policy.insecure)) or "none"
         raise refuse(f"is on the host {host}, which is not allowed here (allowed: {allowed})")
     segments = parts.path.strip("/").split("/")

@@ -1,4 +1,4 @@
-"""The life of a work order: seven words and the moves between them. SQL, Python, HTTP and the UI take them from here."""
+"""The life of a work order: seven words and the moves between them. SQL, Python, HTTP and UI take them from here."""
 
 from enum import StrEnum
 

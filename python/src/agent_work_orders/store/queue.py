@@ -106,7 +106,8 @@ def _next_in_line(tx: Transaction, limit_per_repository: int) -> int | None:
     priority = -1
     while True:
         best = tx.one(
-            "select min(priority) as priority from agent_work_orders where status = 'pending' and priority > ?",
+            "select min(priority) as priority from agent_work_orders indexed by agent_work_orders_pending "
+            "where status = 'pending' and priority > ?",
             priority,
         )
         if best["priority"] is None:

@@ -76,9 +76,14 @@ def new_order_columns(new: NewWorkOrder) -> dict[str, Any]:
     }
 
 
+def _values(row: sqlite3.Row) -> dict[str, Any]:
+    # `dict(row)` looks every name up again, by walking all of them.
+    return dict(zip(row.keys(), row, strict=True))
+
+
 def order_of(row: sqlite3.Row) -> WorkOrder:
     """A row of `agent_work_orders`."""
-    values: dict[str, Any] = dict(row)
+    values = _values(row)
     for name in _ORDER_TIMES:
         values[name] = moment(values[name])
     values["selected_commands"] = json.loads(values["selected_commands"])
@@ -87,7 +92,7 @@ def order_of(row: sqlite3.Row) -> WorkOrder:
 
 def step_of(row: sqlite3.Row) -> Step:
     """A row of `agent_work_order_steps`."""
-    values: dict[str, Any] = dict(row)
+    values = _values(row)
     values["started_at"] = moment(values["started_at"])
     values["finished_at"] = moment(values["finished_at"])
     values["success"] = None if values["success"] is None else bool(values["success"])
@@ -96,7 +101,7 @@ def step_of(row: sqlite3.Row) -> Step:
 
 def artifact_of(row: sqlite3.Row) -> Artifact:
     """A row of `agent_work_order_artifacts`."""
-    values: dict[str, Any] = dict(row)
+    values = _values(row)
     values["created_at"] = moment(values["created_at"])
     return Artifact.model_validate(values)
 

@@ -31,7 +31,7 @@ from .transaction import News
 
 
 class SqliteStore:
-    """A `Store` in one file that any number of processes of one machine may share: `async with SqliteStore.open(path)`."""
+    """A `Store` in one file that any number of processes on one machine share: `async with SqliteStore.open(path)`."""
 
     append_delay = timedelta(0)
 

@@ -6,10 +6,11 @@ from datetime import timedelta
 import anyio
 
 from ..domain.errors import FailureClass, MustWait, StepFailed
-from ..domain.events import AgentStarted, Payload
+from ..domain.events import AgentStarted, OrderWaiting, Payload
 from ..domain.status import WaitingReason
 from ..domain.work_order import OrderChanges, utc_now
 from ..ports import AgentFailure, AgentResult, AgentTurn
+from .lease import patiently
 from .progress import Progress
 from .prompts import prompt_for
 
@@ -53,45 +54,61 @@ async def ask_agent(progress: Progress, command: str, *, read_only: bool = False
 
 async def _credentials(progress: Progress) -> dict[str, str]:
     names = ("ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN")
-    found = {name: await progress.tools.secrets.get(name) for name in names}
+    found = {name: await progress.secret(name) for name in names}
     return {name: value for name, value in found.items() if value}
 
 
 async def _run(progress: Progress, turn: AgentTurn, artifact_id: str) -> AgentResult:
     """Runs the turn. The session is recorded as soon as it is known: a crash resumes it."""
-    known = anyio.Event()
-    session_id = turn.session_id
+    news, known = anyio.create_memory_object_stream[str](math.inf)
 
     def tell(payload: Payload) -> None:
-        nonlocal session_id
-        if isinstance(payload, AgentStarted) and payload.session_id != session_id:
-            session_id = payload.session_id
-            known.set()
+        if isinstance(payload, AgentStarted) and payload.session_id != progress.session_id:
+            progress.session_id = payload.session_id
+            news.send_nowait(payload.session_id)
         progress.tell(payload, artifact_id)
 
-    async def record_session() -> None:
-        await known.wait()
-        await progress.record(OrderChanges(agent_session_id=session_id))
+    async def record_sessions() -> None:
+        async for session_id in known:
+            await progress.record(OrderChanges(agent_session_id=session_id))
 
-    async with anyio.create_task_group() as group:
-        group.start_soon(record_session)
-        result = await progress.tools.agent.run(turn, tell)
-        group.cancel_scope.cancel()
+    result: AgentResult | None = None
+    failure: StepFailed | MustWait | OSError | None = None
+    with known:
+        async with anyio.create_task_group() as group:
+            group.start_soon(record_sessions)
+            with news:
+                try:
+                    result = await progress.tools.agent.run(turn, tell)
+                except (StepFailed, MustWait, OSError) as error:
+                    failure = error  # raised below: what leaves the task group is wrapped in a group of errors
+    if result is None:
+        raise failure or AssertionError("an agent returns or raises")
     return result
 
 
 async def _meaning(progress: Progress, failure: AgentFailure) -> StepFailed | MustWait:
     if failure.failure_class is not FailureClass.LIMIT:
         return StepFailed(failure.failure_class, failure.message, next_action=failure.next_action)
-    waits = await progress.tools.store.events(
-        progress.claim.order_id, kinds=frozenset({"order_waiting"}), limit=MOST_WAITS
-    )
-    if len(waits) >= MOST_WAITS:
+    waits = await _waits_of_this_attempt(progress)
+    if waits >= MOST_WAITS:
         return StepFailed(failure.failure_class, failure.message, next_action=failure.next_action)
-    until = failure.retry_at or utc_now() + FIRST_WAIT * 2 ** len(waits)
+    now = utc_now()
+    # Not at once, whatever was said: a time that has just passed would burn all the waits in a moment.
+    until = max(failure.retry_at, now + FIRST_WAIT) if failure.retry_at else now + FIRST_WAIT * 2**waits
     return MustWait(
         WaitingReason.USAGE_LIMIT,
         failure.message,
         until=until,
         next_action="Nothing: it goes on by itself. Raise the account's limit or use another key to go on sooner.",
     )
+
+
+async def _waits_of_this_attempt(progress: Progress) -> int:
+    told = await patiently(
+        lambda: progress.tools.store.events(
+            progress.claim.order_id, before_seq=progress.journal.last_seq + 1, kinds=frozenset({OrderWaiting.kind})
+        )
+    )
+    waits = [OrderWaiting.model_validate_json(wait.payload) for wait in told if wait.attempt == progress.order.attempt]
+    return sum(wait.reason is WaitingReason.USAGE_LIMIT for wait in waits)

@@ -1,17 +1,25 @@
 """An order's folder: prompts, outputs, evidence and metadata. Whatever is kept here was redacted first."""
 
+import errno
 import json
 import os
+import re
 import secrets
+import stat
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from anyio import to_thread
 
 from ..domain.redaction import Redactor
 from ..domain.work_order import Artifact, Claim, Step, WorkOrder
 from ..ports import Store
+from .lease import patiently
 
 CHUNK = 1 << 20
+# The longest token whose shape is known, a private key, is shorter.
+KEPT_BACK = 20_000
 
 
 class Artifacts:
@@ -36,17 +44,31 @@ class Artifacts:
         await to_thread.run_sync(write_atomically, self.folder / folder / name, clean)
         return await self._put(artifact_type, f"{folder}/{name}", step_name, media_type, len(clean))
 
-    async def keep_output(self, raw: Path, name: str, step_name: str, media_type: str = "application/x-ndjson") -> str:
+    async def write_json(self, artifact_type: str, name: str, value: Any, step_name: str) -> str:
+        """Writes what JSON can hold, for people to read; returns its artifact id."""
+        text = self._json(value)
+        return await self.write(artifact_type, name, text, step_name, "application/json")
+
+    async def keep_output(
+        self, raw: Path, name: str, step_name: str | None, media_type: str = "application/x-ndjson"
+    ) -> str:
         """Takes a raw output file over, redacted, and removes the raw one; returns its artifact id."""
         target = self.folder / "outputs" / name
         size = await to_thread.run_sync(self._redact_file, raw, target)
-        return await self._put("output", f"outputs/{name}", step_name, media_type, size)
+        artifact_id = await self._put("output", f"outputs/{name}", step_name, media_type, size)
+        # Last, so that whatever interrupts this leaves a file that is salvaged.
+        await to_thread.run_sync(_remove, raw)
+        return artifact_id
 
-    async def salvage(self) -> None:
-        """Takes over what a run that was killed left behind, so that no raw output stays and none is lost."""
-        for raw in await to_thread.run_sync(self._left_behind):
-            name = f"{raw.parent.name}-interrupted-{raw.name}"
-            await self.keep_output(raw, name, "interrupted")
+    async def salvage(self, *, also_mine: bool = False) -> None:
+        """Takes over what a run that was killed left behind, so that no raw output stays and none is lost.
+
+        With `also_mine` the same for this run, of which nothing may run any more.
+        """
+        for raw in await to_thread.run_sync(self._left_behind, also_mine):
+            name = re.sub(r"[^A-Za-z0-9._-]", "_", f"{raw.parent.name}-interrupted-{raw.name}")[:120]
+            media_type = "application/x-ndjson" if raw.suffix == ".jsonl" else "text/plain; charset=utf-8"
+            await self.keep_output(raw, name, None, media_type)
 
     async def write_metadata(self, order: WorkOrder, steps: list[Step]) -> None:
         """`metadata.json`: enough to understand the order without the database."""
@@ -55,10 +77,13 @@ class Artifacts:
             "steps": [step.model_dump(mode="json") for step in steps],
             "artifacts": [a.model_dump(mode="json") for a in await self._store.artifacts(self._claim.order_id)],
         }
-        text = self._redactor.redact(json.dumps(body, indent=2, ensure_ascii=False))
+        text = self._json(body)
         await to_thread.run_sync(write_atomically, self.folder / "metadata.json", text.encode("utf-8", "replace"))
 
-    async def _put(self, artifact_type: str, path: str, step_name: str, media_type: str, size: int) -> str:
+    def _json(self, value: Any) -> str:
+        return json.dumps(self._redactor.redact_value(value), indent=2, ensure_ascii=False)
+
+    async def _put(self, artifact_type: str, path: str, step_name: str | None, media_type: str, size: int) -> str:
         artifact_id = path.replace("/", "-")
         artifact = Artifact(
             artifact_id=artifact_id,
@@ -69,52 +94,115 @@ class Artifacts:
             media_type=media_type,
             size_bytes=size,
         )
-        await self._store.put_artifact(self._claim, artifact)
+        await patiently(lambda: self._store.put_artifact(self._claim, artifact))
         return artifact_id
 
-    def _left_behind(self) -> list[Path]:
+    def _left_behind(self, also_mine: bool) -> list[Path]:
         folder = self.folder / "run"
         mine = f"{self._claim.token}-"
-        raws = (raw for run in folder.glob("*") if not run.name.startswith(mine) for raw in run.glob("*"))
-        return sorted(raw for raw in raws if raw.is_file() and not raw.is_symlink() and raw.stat().st_size)
+        runs = [run for run in folder.glob("*") if also_mine or not run.name.startswith(mine)]
+        raws = [raw for run in runs for raw in run.glob("*")]
+        found = sorted(raw for raw in raws if _holds_something(raw))
+        for raw in set(raws).difference(found):
+            _remove(raw)  # nothing in it, or nothing of ours
+        return found
 
     def _redact_file(self, raw: Path, target: Path) -> int:
         """Streams a file through the redactor in flat memory. Returns the bytes written."""
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-        written = 0
-        with raw.open("rb") as source, temporary.open("xb") as sink:
-            os.fchmod(sink.fileno(), 0o600)
+        temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}")
+        try:
+            written = 0
+            with _new(temporary) as sink:
+                for piece in self._pieces(raw):
+                    written += sink.write(self._redactor.redact(piece).encode("utf-8", "replace"))
+                sink.flush()
+                os.fsync(sink.fileno())
+            temporary.replace(target)
+            return written
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def _pieces(self, raw: Path) -> Iterator[str]:
+        """The text of a file in pieces of about a megabyte, none of which ends within a secret."""
+        with _regular(raw) as source:
             rest = b""
             while chunk := source.read(CHUNK):
-                # Whole lines only, so that no secret is cut in two; a line without end is cut at a generous size.
                 rest += chunk
-                end = rest.rfind(b"\n") + 1
-                if end == 0 and len(rest) < 64 * CHUNK:
-                    continue
-                end = end or len(rest)
-                written += sink.write(self._clean(rest[:end]))
-                rest = rest[end:]
-            written += sink.write(self._clean(rest))
-            sink.flush()
-            os.fsync(sink.fileno())
-        temporary.replace(target)
-        raw.unlink(missing_ok=True)
-        return written
+                if len(rest) >= CHUNK + KEPT_BACK:
+                    end = self._safe_end(rest)
+                    yield rest[:end].decode("utf-8", "replace")
+                    rest = rest[end:]
+            yield rest.decode("utf-8", "replace")
 
-    def _clean(self, raw: bytes) -> bytes:
-        return self._redactor.redact(raw.decode("utf-8", "replace")).encode("utf-8", "replace")
+    def _safe_end(self, text: bytes) -> int:
+        """Where a text can be cut so that its parts hide what the whole would hide: at a line's end, if one will do."""
+        around = max(KEPT_BACK, 2 * self._redactor.longest)
+        last = max(len(text) - around, 1)
+        end = last
+        for _ in range(8):
+            line_end = text.rfind(b"\n", max(0, end - CHUNK // 16), end) + 1
+            end = line_end or _character_start(text, end)
+            left = text[max(0, end - around) : end].decode("utf-8", "replace")
+            right = text[end : end + around].decode("utf-8", "replace")
+            redact = self._redactor.redact
+            if redact(left + right) == redact(left) + redact(right):
+                return end
+            end = max(end - KEPT_BACK // 4, 1)
+        return _character_start(text, last)  # secrets without end: it is cut all the same, or memory would be the next
 
 
 def write_atomically(path: Path, content: bytes) -> None:
     """The whole file or nothing, readable by the server alone."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}")
     try:
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        with _new(temporary) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _new(path: Path) -> BinaryIO:
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+
+
+def _regular(path: Path) -> BinaryIO:
+    """Opened to be read; what is not there, or is a link, a pipe or a device by now, is as good as empty."""
+    try:
+        # Without O_NONBLOCK a named pipe would hold the thread for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO):
+            raise
+        descriptor = os.open(os.devnull, os.O_RDONLY)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        descriptor = os.open(os.devnull, os.O_RDONLY)
+    return os.fdopen(descriptor, "rb")
+
+
+def _holds_something(raw: Path) -> bool:
+    try:
+        found = raw.lstat()
+    except OSError:
+        return False
+    return stat.S_ISREG(found.st_mode) and found.st_size > 0
+
+
+def _remove(raw: Path) -> None:
+    """A raw output, and its directory with the last of them."""
+    try:
+        raw.unlink(missing_ok=True)
+        raw.parent.rmdir()
+    except OSError:
+        return  # something else is in there still
+
+
+def _character_start(text: bytes, at: int) -> int:
+    while at > 1 and text[at] & 0xC0 == 0x80:
+        at -= 1
+    return at

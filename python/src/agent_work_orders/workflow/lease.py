@@ -1,9 +1,10 @@
 """Holds a lease while a run goes on, and interrupts the run when it is cancelled, lost or the server stops."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from enum import StrEnum
+from typing import TypeVar
 
 import anyio
 
@@ -11,8 +12,12 @@ from ..domain.errors import LostLease, StoreUnavailable
 from ..domain.work_order import Claim
 from ..ports import Tools
 
+T = TypeVar("T")
+
 # Also how long a cancel on another server may take to be seen here.
 RENEW_AT_MOST = timedelta(seconds=5)
+# What a run may take, counted from the stop of the server, to end its processes, save its work and give its claim back.
+LAST_WORDS_WITHIN = timedelta(seconds=7)
 
 
 class Ending(StrEnum):
@@ -24,17 +29,44 @@ class Ending(StrEnum):
 
 
 class Hold:
-    """The run's right to go on. Work goes inside `scope`, which is cancelled when the right ends."""
+    """The run's right to go on. Work goes inside `scope`, which is cancelled when the right ends.
+
+    What is to be written down afterwards goes inside `last_words`: a cancel does not reach it, a lost lease ends it,
+    and a stop of the server sets it a deadline.
+    """
 
     def __init__(self) -> None:
         self.scope = anyio.CancelScope()
+        self.last_words = anyio.CancelScope(shield=True)
         self.ending: Ending | None = None
+        self._let_go = False
 
     def end(self, ending: Ending) -> None:
+        if self._let_go:
+            return
         # A lost lease overrules: then nothing may be written any more.
         if self.ending is None or ending is Ending.LOST:
             self.ending = ending
         self.scope.cancel()
+        if ending is Ending.LOST:
+            self.last_words.cancel()
+        elif ending is Ending.RELEASED:
+            self.last_words.deadline = anyio.current_time() + LAST_WORDS_WITHIN.total_seconds()
+
+    def let_go(self) -> None:
+        """The order has left the run by the run's own word: nothing can be lost any more."""
+        self._let_go = True
+
+
+async def patiently(call: Callable[[], Awaitable[T]]) -> T:
+    """A call to the store, repeated while the store is away. It is the lease that decides when that is too long."""
+    pause = 0.2
+    while True:
+        try:
+            return await call()
+        except StoreUnavailable:
+            await anyio.sleep(pause)
+            pause = min(pause * 2, 5)
 
 
 @asynccontextmanager
@@ -58,17 +90,19 @@ async def _release_when(stopping: anyio.Event, hold: Hold) -> None:
 async def _renew(claim: Claim, tools: Tools, hold: Hold) -> None:
     lease = tools.limits().lease
     pause = min(lease / 3, RENEW_AT_MOST)
+    # Others may take the order once the lease has run out: stop with a margin, not at the last moment.
+    margin = lease.total_seconds() * 2 / 3
     renewed_at = anyio.current_time()
     while True:
-        await tools.store.wait_for_cancel(claim.order_id, pause)
-        asked_at = anyio.current_time()
         try:
-            renewal = await tools.store.renew(claim, lease)
+            await tools.store.wait_for_cancel(claim.order_id, pause)
+            asked_at = anyio.current_time()
+            with anyio.fail_after(max(renewed_at + margin - asked_at, 1)):
+                renewal = await tools.store.renew(claim, lease)
         except LostLease:
             return hold.end(Ending.LOST)
-        except StoreUnavailable:
-            # Others may take the order once the lease has run out: stop with a margin, not at the last moment.
-            if asked_at - renewed_at > lease.total_seconds() * 2 / 3:
+        except (StoreUnavailable, TimeoutError):
+            if anyio.current_time() - renewed_at >= margin:
                 return hold.end(Ending.LOST)
             await anyio.sleep(min(pause.total_seconds(), 1))
             continue

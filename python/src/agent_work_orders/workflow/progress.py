@@ -1,12 +1,13 @@
 """Where a run stands: its current step, checkout, agent session and what it has produced so far."""
 
+import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import anyio
 
-from ..domain.errors import FailureClass, StepFailed
+from ..domain.errors import FailureClass, StepFailed, StoreUnavailable
 from ..domain.events import (
     CheckoutOpened,
     CheckoutProgressed,
@@ -18,11 +19,14 @@ from ..domain.events import (
 )
 from ..domain.repository import branch_for
 from ..domain.status import StepStatus
-from ..domain.work_order import Claim, OrderChanges, StepResult
-from ..domain.workflow import BUILT_IN, StepKind, StepPlan
+from ..domain.work_order import Claim, OrderChanges, StepResult, WorkOrder
+from ..domain.workflow import BUILT_IN, VERIFY, StepKind, StepPlan
 from ..ports import AgentResult, Checkout, Checkpoint, Tools
 from .artifacts import Artifacts
 from .journal import Journal, keep_journal
+from .lease import patiently
+
+logger = logging.getLogger("archon.awo")
 
 MAX_OUTPUT = 16_000
 # Seconds between two events about a clone: a quick one needs none.
@@ -50,6 +54,8 @@ class Progress:
         self.repository = tools.repository(self.order.repository_url)
         self.artifacts = Artifacts(tools.work_orders_dir / claim.order_id, claim, tools.store, tools.redactor)
         self.outputs = {step.step_name: step.output or "" for step in claim.steps if step.success}
+        # Of each step, how it last ended, whichever attempt that was.
+        self.succeeded = {step.step_name: bool(step.success) for step in claim.steps}
         self.session_id = self.order.agent_session_id
         self.pull_request_url = self.order.github_pull_request_url
         self.checkpoint: Checkpoint | None = None
@@ -58,6 +64,8 @@ class Progress:
         self._spent = self.order.cost_usd
         self._checkout: Checkout | None = None
         self._current: _Current | None = None
+        # A step that ended and is not written down yet: what interrupts the writing does not change how it ended.
+        self._ended: StepResult | None = None
 
     def remaining(self) -> Iterator[tuple[int, StepPlan]]:
         """The steps still to take, with their place in the plan from 1."""
@@ -90,7 +98,10 @@ class Progress:
         await self.journal.flush()
 
     async def record(self, changes: OrderChanges) -> None:
-        await self.tools.store.record(self.claim, changes)
+        await patiently(lambda: self.tools.store.record(self.claim, changes))
+
+    async def secret(self, name: str) -> str | None:
+        return await patiently(lambda: self.tools.secrets.get(name))
 
     # --- the checkout ---
 
@@ -106,7 +117,7 @@ class Progress:
                     told_at = anyio.current_time()
                     self.tell(CheckoutProgressed(phase=phase, percent=percent))
 
-            token = await self.tools.secrets.get("GITHUB_TOKEN")
+            token = await self.secret("GITHUB_TOKEN")
             opened = await self.tools.checkouts.open(self.order, self.repository, self.branch, token, tell_progress)
             self._checkout = opened
             self.tell(
@@ -127,9 +138,7 @@ class Progress:
         saved = await checkout.checkpoint(label, self.commit_message())
         if self.checkpoint is None or saved.commit != self.checkpoint.commit:
             self.tell(
-                CheckpointSaved(
-                    commit=saved.commit, commit_count=saved.commit_count, files_changed=saved.files_changed
-                )
+                CheckpointSaved(commit=saved.commit, commit_count=saved.commit_count, files_changed=saved.files_changed)
             )
             changes = OrderChanges(git_commit_count=saved.commit_count, git_files_changed=saved.files_changed)
             await self.record(changes)
@@ -142,13 +151,27 @@ class Progress:
         What was verified is what is published: files that the check itself left behind stay out.
         """
         if self.evidence is None:
-            runs = await self.tools.store.events(self.claim.order_id, kinds=frozenset({"check_run"}))
-            found = [run for run in runs if run.attempt == self.order.attempt]
-            # After a crash between two steps the evidence stands in the journal.
-            self.evidence = CheckRun.model_validate_json(found[-1].payload) if found else None
+            self.evidence = await self._evidence_of_earlier()
         if self.evidence is not None and self.evidence.passed:
             return self.evidence.commit
         return (await self.save_checkpoint("to-commit")).commit
+
+    async def _evidence_of_earlier(self) -> CheckRun | None:
+        """What an earlier run of the order verified: after a crash between two steps it stands in the journal alone."""
+        told = await patiently(
+            lambda: self.tools.store.events(
+                self.claim.order_id,
+                before_seq=self.journal.last_seq + 1,
+                kinds=frozenset({CheckRun.kind, StepStarted.kind}),
+            )
+        )
+        # Only the last verification counts: the checks of one that was taken again are about another change.
+        for event in reversed(told):
+            if event.kind == CheckRun.kind:
+                return CheckRun.model_validate_json(event.payload)
+            if StepStarted.model_validate_json(event.payload).step_name == VERIFY.name:
+                return None
+        return None
 
     def commit_message(self) -> str:
         """Subject from the request's first line; the trailer leads back to the order."""
@@ -165,26 +188,34 @@ class Progress:
 
     async def start_step(self, step_order: int, plan: StepPlan) -> None:
         self._current = _Current(step_order, plan, anyio.current_time())
-        await self.tools.store.start_step(self.claim, step_order, plan.name, plan.agent_name)
         self.tell(StepStarted(step_name=plan.name, agent_name=plan.agent_name))
+        await patiently(lambda: self.tools.store.start_step(self.claim, step_order, plan.name, plan.agent_name))
 
     async def finish_step(self, status: StepStatus, output: str | None = None, error: str | None = None) -> None:
-        """Ends the current step, if one is open; the work of an agent's step is kept first, however it ended."""
-        if self._current is None:
-            return
-        if self._checkout is not None and (self._current.turns or self._current.plan.kind is StepKind.AGENT):
-            try:
-                await self.save_checkpoint(f"{self._current.step_order}-{self._current.plan.name}")
-            except StepFailed as failure:
-                if status is StepStatus.COMPLETED:
-                    status, error = StepStatus.FAILED, failure.message
-                    await self._write_step_end(self._current, status, output, error)
-                    raise
-        await self._write_step_end(self._current, status, output, error)
+        """Ends the current step, if one is open; the work of an agent's step is kept first, however it ended.
 
-    async def _write_step_end(
-        self, current: _Current, status: StepStatus, output: str | None, error: str | None
-    ) -> None:
+        May be called again when it was interrupted, or failed to keep the work: it goes on where it was.
+        """
+        current = self._current
+        if current is not None:
+            if self._checkout is not None and (current.turns or current.plan.kind is StepKind.AGENT):
+                try:
+                    await self.save_checkpoint(f"{current.step_order}-{current.plan.name}")
+                except (StepFailed, OSError) as failure:
+                    if status is StepStatus.COMPLETED:
+                        raise
+                    logger.warning(
+                        "%s: the work of a step that ended badly is not kept: %s", self.claim.order_id, failure
+                    )
+            self._ended = self._end_of(current, status, output, error)
+            self._current = None
+        if (ended := self._ended) is not None:
+            # The journal first: a step that counts as finished has all its events.
+            await self.flush()
+            await patiently(lambda: self.tools.store.finish_step(self.claim, ended))
+            self._ended = None
+
+    def _end_of(self, current: _Current, status: StepStatus, output: str | None, error: str | None) -> StepResult:
         duration = anyio.current_time() - current.started
         output = None if output is None else self.tools.redactor.redact(output)[:MAX_OUTPUT]
         error = None if error is None else self.tools.redactor.redact(error)[:MAX_OUTPUT]
@@ -199,41 +230,40 @@ class Progress:
                 permission_denials=list(current.denials),
             )
         )
-        # The journal first: a step that counts as finished has all its events.
-        await self.flush()
-        await self.tools.store.finish_step(
-            self.claim,
-            StepResult(
-                step_order=current.step_order,
-                step_name=current.plan.name,
-                agent_name=current.plan.agent_name,
-                status=status,
-                duration_seconds=duration,
-                output=output,
-                error_message=error,
-                session_id=self.session_id,
-                cost_usd=current.cost_usd,
-                input_tokens=current.input_tokens,
-                output_tokens=current.output_tokens,
-            ),
-        )
+        self.succeeded[current.plan.name] = status in (StepStatus.COMPLETED, StepStatus.SKIPPED)
         if output is not None and status is StepStatus.COMPLETED:
             self.outputs[current.plan.name] = output
-        self._current = None
+        return StepResult(
+            step_order=current.step_order,
+            step_name=current.plan.name,
+            agent_name=current.plan.agent_name,
+            status=status,
+            duration_seconds=duration,
+            output=output,
+            error_message=error,
+            session_id=self.session_id,
+            cost_usd=current.cost_usd,
+            input_tokens=current.input_tokens,
+            output_tokens=current.output_tokens,
+        )
+
+    @property
+    def _step(self) -> _Current:
+        if self._current is None:
+            raise RuntimeError("no step is open")
+        return self._current
 
     def next_turn(self) -> int:
         """Number of the agent's turn within the current step, from 1."""
-        assert self._current is not None
-        self._current.turns += 1
-        return self._current.turns
+        self._step.turns += 1
+        return self._step.turns
 
     def count(self, result: AgentResult) -> None:
         """Adds what a turn of the agent used to its step."""
-        assert self._current is not None
-        self._current.cost_usd += result.cost_usd
-        self._current.input_tokens += result.input_tokens
-        self._current.output_tokens += result.output_tokens
-        self._current.denials += result.permission_denials
+        self._step.cost_usd += result.cost_usd
+        self._step.input_tokens += result.input_tokens
+        self._step.output_tokens += result.output_tokens
+        self._step.denials += result.permission_denials
         self._spent += result.cost_usd
 
     def check_budget(self) -> None:
@@ -245,6 +275,22 @@ class Progress:
                 f"The order has spent its limit: {self._spent:.2f} US dollars.",
                 next_action="File it again with a higher max_cost_usd, or ask for less.",
             )
+
+    # --- the end ---
+
+    async def keep_what_is_left(self) -> None:
+        """Output of turns that did not come to their end. Without it an order ends all the same."""
+        try:
+            await self.artifacts.salvage(also_mine=True)
+        except OSError as error:
+            logger.warning("%s: some output could not be kept: %s", self.claim.order_id, error)
+
+    async def write_metadata(self, order: WorkOrder) -> None:
+        """The order as it ended, beside its files. Without it an order has ended all the same."""
+        try:
+            await self.artifacts.write_metadata(order, await self.tools.store.steps(order.agent_work_order_id))
+        except (OSError, StoreUnavailable) as error:
+            logger.warning("%s: metadata.json could not be written: %s", self.claim.order_id, error)
 
     def summary(self) -> str:
         """One sentence for a completed order."""
@@ -262,6 +308,4 @@ class Progress:
 async def open_progress(claim: Claim, tools: Tools) -> AsyncIterator[Progress]:
     """A run's progress, its journal written as long as the block lasts."""
     async with keep_journal(claim, tools) as journal:
-        progress = Progress(claim, tools, journal)
-        await progress.artifacts.salvage()
-        yield progress
+        yield Progress(claim, tools, journal)

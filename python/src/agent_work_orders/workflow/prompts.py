@@ -35,10 +35,17 @@ async def prompt_for(progress: Progress, command: str, check_output: str = "") -
 
 
 def load_command(command: str, override: Path | None) -> str:
-    """A command file: the operator's if there is one of that name, else the built-in. StepFailed if it cannot be used."""
+    """A command file: the operator's if there is one of that name, else ours. StepFailed if it cannot be used."""
     name = f"{command}.md"
     if override is not None and (override / name).is_file():
-        text = (override / name).read_text(encoding="utf-8")
+        try:
+            text = (override / name).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise StepFailed(
+                FailureClass.INTERNAL,
+                f"The command file {name} cannot be read: {type(error).__name__}.",
+                next_action=f"Make {name} in the commands folder a UTF-8 text that the server may read.",
+            ) from error
     else:
         text = resources.files(__package__.rpartition(".")[0]).joinpath("commands", name).read_text(encoding="utf-8")
     unknown = sorted(set(_PLACE.findall(text)) - PLACES)

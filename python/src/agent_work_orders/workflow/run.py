@@ -1,17 +1,18 @@
 """One claimed work order, from its checkout to its outcome. Read this file first."""
 
 import errno
+from dataclasses import replace
 from datetime import datetime
 
 import anyio
-from anyio import CancelScope
+from anyio.lowlevel import checkpoint
 
 from ..domain.errors import FailureClass, LostLease, MustWait, StepFailed
 from ..domain.events import CancelRequested
 from ..domain.status import Status, StepStatus, WaitingReason
 from ..domain.work_order import Claim, Outcome
 from ..ports import Tools
-from .lease import Ending, keep_lease
+from .lease import Ending, Hold, keep_lease, patiently
 from .progress import Progress, open_progress
 from .steps import STEPS
 
@@ -26,10 +27,8 @@ async def run_work_order(claim: Claim, tools: Tools, stopping: anyio.Event) -> d
             outcome: Outcome | MustWait | None = None
             with hold.scope:
                 outcome = await attempt(progress)
-            if hold.ending is Ending.LOST:
-                return None
-            with CancelScope(shield=True):  # bounded by every call's own time limit
-                return await settle(progress, outcome, hold.ending)
+            with hold.last_words:
+                return await settle(progress, outcome, hold)
     except* LostLease:
         pass  # another worker owns the order now, and will tell the rest
     return None
@@ -38,16 +37,16 @@ async def run_work_order(claim: Claim, tools: Tools, stopping: anyio.Event) -> d
 async def attempt(progress: Progress) -> Outcome | MustWait:
     """The steps that are left, one after the other, until one fails, must wait or the last is done."""
     try:
+        await progress.artifacts.salvage()
         for step_order, plan in progress.remaining():
+            await checkpoint()  # who was cancelled between two steps starts no other
             await progress.start_step(step_order, plan)
             said = await STEPS[plan.name](progress)
             await progress.finish_step(StepStatus.SKIPPED if said.skipped else StepStatus.COMPLETED, said.output)
     except MustWait as wait:
-        await progress.finish_step(StepStatus.CANCELLED, error=wait.message)
         return wait
     except (StepFailed, OSError) as error:
         failure = error if isinstance(error, StepFailed) else disk_failure(error)
-        await progress.finish_step(StepStatus.FAILED, error=failure.message)
         return Outcome(
             status=Status.FAILED,
             summary=failure.message,
@@ -60,31 +59,45 @@ async def attempt(progress: Progress) -> Outcome | MustWait:
 
 def disk_failure(error: OSError) -> StepFailed:
     """What an unusable disk means for the order; any other OSError is a bug and goes on up."""
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO):
         raise error
     return StepFailed(
         FailureClass.DISK,
-        f"The disk cannot be written: {error.strerror}.",
+        f"The disk cannot be used: {error.strerror}.",
         next_action="Free space or mend the permissions of the AWO directories, then retry the order.",
     )
 
 
-async def settle(progress: Progress, outcome: Outcome | MustWait | None, ending: Ending | None) -> datetime | None:
+async def settle(progress: Progress, outcome: Outcome | MustWait | None, hold: Hold) -> datetime | None:
     """Writes down how it ended: done, waiting, given back to the queue, or cancelled once nothing of it runs."""
-    store, claim = progress.tools.store, progress.claim
+    store, claim, clean = progress.tools.store, progress.claim, progress.tools.redactor.redact
     if outcome is None:  # interrupted: what the agent had done so far is kept first
-        if ending is Ending.CANCELLED:
+        if hold.ending is Ending.CANCELLED:
             progress.tell(CancelRequested())
         await progress.finish_step(StepStatus.CANCELLED, error="The step was interrupted.")
-        if ending is Ending.RELEASED:
+        if hold.ending is Ending.RELEASED:
             await progress.flush()
-            await store.release(claim)
+            await patiently(lambda: store.release(claim))
             return None
         outcome = Outcome(status=Status.CANCELLED, summary="Cancelled; nothing of it runs any more.")
+    elif isinstance(outcome, MustWait):
+        await progress.finish_step(StepStatus.CANCELLED, error=outcome.message)
+    elif outcome.status is Status.FAILED:
+        await progress.finish_step(StepStatus.FAILED, error=outcome.error_message)
+    await progress.keep_what_is_left()
     await progress.flush()
     if isinstance(outcome, MustWait):
-        await store.wait(claim, outcome.reason, outcome.until, outcome.message, outcome.next_action)
-        return outcome.until if outcome.reason is WaitingReason.USAGE_LIMIT else None
-    order = await store.finish(claim, outcome)
-    await progress.artifacts.write_metadata(order, await store.steps(order.agent_work_order_id))
+        why, until, action = outcome.reason, outcome.until, clean(outcome.next_action)
+        message = clean(outcome.message)
+        await patiently(lambda: store.wait(claim, why, until, message, action))
+        return until if why is WaitingReason.USAGE_LIMIT else None
+    ending = replace(
+        outcome,
+        summary=clean(outcome.summary),
+        error_message=outcome.error_message and clean(outcome.error_message),
+        next_action=outcome.next_action and clean(outcome.next_action),
+    )
+    order = await patiently(lambda: store.finish(claim, ending))
+    hold.let_go()
+    await progress.write_metadata(order)
     return None

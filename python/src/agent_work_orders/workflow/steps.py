@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ..domain.errors import FailureClass, StepFailed
 from ..domain.events import BranchPushed, PolicyChecked, PullRequestOpened
 from ..domain.work_order import OrderChanges
+from ..domain.workflow import VERIFY
 from .agent_turn import ask_agent
 from .policy import problems_of
 from .progress import Progress
@@ -56,15 +57,21 @@ async def commit(progress: Progress) -> Said:
     diff = await checkout.diff(head)
     if not diff.files and head == checkout.base_commit:
         return Said(NOTHING_CHANGED, skipped=True)
+    if not progress.succeeded.get(VERIFY.name):
+        raise StepFailed(
+            FailureClass.VERIFICATION,
+            "The change has not passed verification.",
+            next_action="Retry the order from its verify step. The work is kept and was pushed nowhere.",
+        )
     problems = problems_of(diff, progress.tools.redactor)
     progress.tell(PolicyChecked(passed=not problems, problems=problems))
     if problems:
         raise StepFailed(
             FailureClass.POLICY,
             f"The change must not be pushed: {'; '.join(problems)[:500]}.",
-            next_action="Read the diff; file a new order that leaves this out. The work is kept and was pushed nowhere.",
+            next_action="Read the diff; file an order that leaves this out. The work is kept and was pushed nowhere.",
         )
-    await checkout.push(head, await progress.tools.secrets.get("GITHUB_TOKEN"))
+    await checkout.push(head, await progress.secret("GITHUB_TOKEN"))
     progress.tell(BranchPushed(branch=checkout.branch, commit=head))
     return Said(f"{checkout.branch} at {head[:12]}")
 

@@ -1,4 +1,4 @@
-"""Verification: the server runs the repository's own check and keeps the evidence. The agent's word counts for nothing."""
+"""Verification: the server runs the repository's own check and keeps the evidence. The agent's word does not count."""
 
 import json
 import re
@@ -60,7 +60,7 @@ def _stays_red(evidence: CheckRun) -> StepFailed:
     return StepFailed(
         FailureClass.VERIFICATION,
         f"The check {evidence.command!r} {how}, also after {REPAIR_TURNS} repair turns.",
-        next_action="Read the evidence and the diff; the work is kept and was pushed nowhere. Retry, or say more in a new order.",
+        next_action="Read the evidence; the work is kept and was pushed nowhere. Retry, or say more in a new order.",
     )
 
 
@@ -93,24 +93,23 @@ async def _run_check(progress: Progress, check: Check, repair_round: int) -> Che
         artifact_id=artifact_id,
     )
     progress.tell(evidence)
-    text = json.dumps(evidence.model_dump(mode="json"), indent=2, ensure_ascii=False)
-    await progress.artifacts.write("evidence", f"{name}.json", text, progress.step_name, "application/json")
+    await progress.artifacts.write_json(
+        "evidence", f"{name}.json", evidence.model_dump(mode="json"), progress.step_name
+    )
     return evidence
 
 
 def find_check(configured: str | None, root: Path) -> Check | None:
-    """The operator's command, else what the repository itself offers: make, npm, pytest, unittest, cargo, go."""
+    """The operator's command, else what the repository itself offers: make, npm, cargo, go or pytest."""
     if configured:
         return Check(("/bin/sh", "-c", configured), "AWO_VERIFY_COMMAND")
-    for name in ("GNUmakefile", "makefile", "Makefile"):
-        for target in ("test", "check"):
-            if re.search(rf"(?m)^{target}\s*:(?!=)", _text(root / name)):
-                return Check(("make", target), f"{name}: {target}")
-    try:
-        script = json.loads(_text(root / "package.json") or "{}").get("scripts", {}).get("test", "")
-    except (ValueError, AttributeError):
-        script = ""
-    if script and "no test specified" not in script:
+    for name in ("GNUmakefile", "makefile", "Makefile"):  # make reads the first of these, and no other
+        if makefile := _text(root / name):
+            for target in ("test", "check"):
+                if _has_rule(makefile, target):
+                    return Check(("make", target), f"{name}: {target}")
+            break
+    if _npm_tests(_text(root / "package.json")):
         return Check(("npm", "test"), "package.json: scripts.test")
     if (root / "Cargo.toml").is_file():
         return Check(("cargo", "test"), "Cargo.toml")
@@ -130,6 +129,24 @@ def find_check(configured: str | None, root: Path) -> Check | None:
     if tests.is_dir() and not tests.is_symlink() and any(tests.glob("test*.py")):
         return Check(("python3", "-m", "pytest"), "tests/")
     return None
+
+
+def _has_rule(makefile: str, target: str) -> bool:
+    """Whether a line names the target before a colon that begins no assignment."""
+    return (
+        re.search(rf"(?m)^(?:[^\s:=#]+[ \t]+)*{target}(?:[ \t]+[^\s:=#]+)*[ \t]*:(?!:{{0,2}}=)", makefile) is not None
+    )
+
+
+def _npm_tests(package: str) -> bool:
+    """Whether the package has a test script that somebody wrote, rather than `npm init`."""
+    try:
+        found = json.loads(package or "{}")
+    except (ValueError, RecursionError):
+        return False
+    scripts = found.get("scripts") if isinstance(found, dict) else None
+    script = scripts.get("test") if isinstance(scripts, dict) else None
+    return isinstance(script, str) and bool(script.strip()) and "no test specified" not in script
 
 
 def _text(path: Path) -> str:

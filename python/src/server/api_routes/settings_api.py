@@ -35,7 +35,8 @@ def _storable(text: str) -> str:
     return text
 
 
-def _not_the_mask(text: str) -> str:
+def _storable_value(text: str) -> str:
+    _storable(text)
     if text.strip() == MASK:
         raise ValueError("is the mask that stands for a stored secret, not a value")
     return text
@@ -59,8 +60,7 @@ Value = Annotated[
     str,
     Field(max_length=_MAXIMUM_VALUE_LENGTH),
     BeforeValidator(_from_json),
-    AfterValidator(_storable),
-    AfterValidator(_not_the_mask),
+    AfterValidator(_storable_value),  # one alone: pydantic 2.11 keeps only the last of several where Fields are merged
 ]
 Words = Annotated[str, Field(max_length=2_000), AfterValidator(_storable)]
 Category = Annotated[str, Field(max_length=100), AfterValidator(_storable)]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
+import anyio
 import pytest
 
 from src.agent_work_orders.agent.claude_cli import ClaudeCli
@@ -48,7 +49,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
 @pytest.fixture
 def cli(stage: Stage) -> ClaudeCli:
-    return ClaudeCli(lambda: CLI, SameUser(), base_url=lambda: stage.model_url, max_retries=1)
+    return ClaudeCli(lambda: CLI, SameUser(), base_url=lambda: stage.model_url, max_retries=0)
 
 
 @pytest.fixture
@@ -95,6 +96,13 @@ def stand_in(tmp_path: Path) -> StandIn:
 def script(*turns: dict[str, Any], after: str = "error") -> dict[str, Any]:
     """A scenario with one script that answers every prompt."""
     return {"scripts": [{"turns": list(turns), "after": after}]}
+
+
+async def until(fact: Callable[[], bool]) -> None:
+    """Returns as soon as it is true, which another process sees to."""
+    with anyio.fail_after(30):
+        while not fact():  # noqa: ASYNC110 - no event reaches us from another process
+            await anyio.sleep(0.01)  # fact: whatever the caller names
 
 
 def processes_of(run_id: str) -> list[int]:
