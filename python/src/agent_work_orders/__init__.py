@@ -1,4 +1,4 @@
-"""Agent Work Orders: a plugin of the Archon server. Mount it with `app.include_router(router)`; that is all a host does."""
+"""Agent Work Orders, a plugin of the Archon server. `app.include_router(router)` is all that a host does."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -23,9 +23,9 @@ from .agent.claude_cli import ClaudeCli
 from .agent.confinement import choose_confinement
 from .agent.strays import is_alive, process_identity, sweep_strays
 from .api import router as api_router
-from .api.deps import STATE_NAME, ApiContext, HealthCheck, WorkerStatus
+from .api.deps import STATE_NAME, ApiContext, HealthCheck, SwitchedOff, WorkerStatus
 from .api.guard import GuardPolicy
-from .checkout.checkout import GitCheckouts
+from .checkout import GitCheckouts
 from .domain.errors import WorkOrderError
 from .domain.redaction import Redactor
 from .domain.repository import HostPolicy, Repository, parse_repository_url
@@ -60,16 +60,16 @@ router.include_router(api_router)
 
 
 @asynccontextmanager
-async def open_plugin(environ: Mapping[str, str]) -> AsyncIterator[ApiContext | None]:
-    """The running plugin, or None while it is switched off. Settings that cannot be used are said, and switch it off."""
+async def open_plugin(environ: Mapping[str, str]) -> AsyncIterator[ApiContext | SwitchedOff]:
+    """The running plugin, or why it is off: not wanted, or settings that cannot be used."""
     try:
         settings = load_settings(environ)
     except InvalidSettings as error:
         logger.error("Agent Work Orders stays off: %s. Correct these variables and restart the server.", error)
-        yield None
+        yield SwitchedOff(f"Its settings cannot be used: {error}.", "Correct these variables and restart the server.")
         return
     if not settings.enabled:
-        yield None
+        yield SwitchedOff()
         return
     async with AsyncExitStack() as stack:
         secrets: Secrets = HostSecrets()
@@ -161,7 +161,7 @@ async def run_plugin(settings: Settings, tools: Tools, rehearsal: dict[str, str]
             async with anyio.create_task_group() as work:
                 work.start_soon(_kept_running, "worker", lambda: worker.run(stopping), stopping)
                 if rehearsal:
-                    logger.warning("REHEARSAL: the model and GitHub are pretended; sample: %s", rehearsal["repository_url"])
+                    logger.warning("REHEARSAL: model and GitHub are pretended; sample: %s", rehearsal["repository_url"])
                 yield context
                 stopping.set()
             services.cancel_scope.cancel()
@@ -272,7 +272,8 @@ class _Registered:
 async def _kept_running(name: str, run: Callable[[], Awaitable[None]], stopping: anyio.Event) -> None:
     while not stopping.is_set():
         try:
-            return await run()
+            await run()
+            return
         except Exception:  # start-up's door: said loudly, and tried again
             logger.exception("The %s ended by an unexpected error; it starts again in %s s.", name, RESTART_AFTER)
             with anyio.move_on_after(RESTART_AFTER):
@@ -305,7 +306,7 @@ def _dead_among(worker_ids: Iterable[str]) -> list[str]:
 def _this_machine() -> str:
     """Names one space of process ids: two containers may share a host name, and a pid means nothing across them."""
     try:
-        space = os.stat("/proc/self/ns/pid").st_ino
+        space = Path("/proc/self/ns/pid").stat().st_ino
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()[:8]
     except OSError:
         return socket.gethostname()
@@ -320,4 +321,3 @@ def _ids_of(agent_user: str | None) -> tuple[int, int] | None:
         return int(uid), int(gid)
     entry = pwd.getpwuid(int(uid)) if uid.isdigit() else pwd.getpwnam(uid)
     return entry.pw_uid, int(gid) if gid else entry.pw_gid
-

@@ -177,7 +177,7 @@ class Diff:
 
 
 class Checkout(Protocol):
-    """An order's own working tree, with its own .git. The agent may write anything in it; the server trusts nothing in it."""
+    """An order's own working tree, with its own .git. The agent may write anything in it; nothing of it is trusted."""
 
     root: Path
     workdir: Path
@@ -187,11 +187,11 @@ class Checkout(Protocol):
     resumed: bool
 
     async def checkpoint(self, label: str, message: str) -> Checkpoint:
-        """Commits of the agent's and everything uncommitted, saved in the mirror as one commit on top of the agent's."""
+        """The agent's commits and everything uncommitted, saved in the mirror as one commit on top of them."""
         ...
 
     async def push(self, commit: str, token: str | None) -> None:
-        """Pushes `commit` as the order's branch, from the mirror. StepFailed (auth, conflict, network, git) otherwise."""
+        """Pushes `commit` as the order's branch, from the mirror; else StepFailed (auth, conflict, network, git)."""
         ...
 
     async def diff(self, head_commit: str) -> Diff: ...
@@ -210,7 +210,7 @@ class Checkouts(Protocol):
     ) -> Checkout:
         """The order's checkout: as it was left if it is still there, else from its last checkpoint, else from the base.
 
-        `progress(phase, percent)` tells how a first clone goes. StepFailed (auth, network, git, disk) when it cannot be had.
+        `progress(phase, percent)` tells how a first clone goes. Else StepFailed (auth, network, git, disk).
         """
         ...
 

@@ -55,22 +55,32 @@ class ApiContext:
     heartbeat: float = 15.0
 
 
+@dataclass(frozen=True)
+class SwitchedOff:
+    """Why there is no context, and what would change that."""
+
+    reason: str = "Agent Work Orders is switched off on this server."
+    next_action: str = "Set ARCHON_AWO_ENABLED=true and restart the server."
+
+
+def why_off(request: Request) -> SwitchedOff:
+    """Why AWO is off, where it is."""
+    found = getattr(request.app.state, STATE_NAME, None)
+    return found if isinstance(found, SwitchedOff) else SwitchedOff()
+
+
 def context_or_none(request: Request) -> ApiContext | None:
     """The context, or None while AWO is off."""
-    context: ApiContext | None = getattr(request.app.state, STATE_NAME, None)
-    return context if context is not None and context.enabled else None
+    found = getattr(request.app.state, STATE_NAME, None)
+    return found if isinstance(found, ApiContext) and found.enabled else None
 
 
 def context_of(request: Request) -> ApiContext:
     """The context; 503 while AWO is off."""
     context = context_or_none(request)
     if context is None:
-        raise Refused(
-            503,
-            "disabled",
-            "Agent Work Orders is switched off on this server.",
-            "Set ARCHON_AWO_ENABLED=true and restart the server.",
-        )
+        off = why_off(request)
+        raise Refused(503, "disabled", off.reason, off.next_action)
     return context
 
 

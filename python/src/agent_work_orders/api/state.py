@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from ..domain.status import Status
 from ..domain.workflow import BUILT_IN, DEFAULT_WORKFLOW
-from .deps import Context, context_or_none
+from .deps import Context, context_or_none, why_off
 from .errors import RETRY_AFTER, error_responses
 from .guard import Guard
 from .route import PublicRoute, both
@@ -119,7 +119,9 @@ async def read_health(request: Request, response: Response) -> Health:
     """Needs no token. Details are shown to those only who may see the rest."""
     context = context_or_none(request)
     if context is None:
-        return Health(status="disabled", checks=[])
+        off = why_off(request)
+        check = Check(name="switched_on", ok=False, required=True, detail=off.reason, next_action=off.next_action)
+        return Health(status="disabled", checks=[check])
     checks = await context.health()
     if any(check.required and not check.ok for check in checks):
         response.status_code = 503

@@ -1,3 +1,4 @@
-from .checkout import GitCheckout, GitCheckouts
+from .checkout import GitCheckout
+from .checkouts import GitCheckouts
 
 __all__ = ["GitCheckout", "GitCheckouts"]

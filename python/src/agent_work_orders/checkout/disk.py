@@ -39,8 +39,8 @@ def storage_failures() -> Iterator[None]:
 async def held(lock: Path, enough: Callable[[], bool]) -> AsyncIterator[bool]:
     """The lock between tasks, processes and servers, waited for without blocking the loop; True once it is ours.
 
-    False as soon as `enough()` says that what was wanted has been done meanwhile. The kernel lets go of the lock when its
-    holder dies, and children do not inherit it.
+    False as soon as `enough()` says that what was wanted has been done meanwhile. The kernel lets go of the lock when
+    its holder dies, and children do not inherit it.
     """
     pause = 0.005
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -90,7 +90,7 @@ def is_directory(path: Path) -> bool:
 
 
 def read_inside(root: Path, parts: Sequence[str], limit: int) -> bytes | None:
-    """A regular file below `root`, reached without following any link; None if there is none, or it is over `limit` bytes."""
+    """A regular file below `root`, reached without following any link; None if there is none within `limit` bytes."""
     try:
         directory = os.open(root, _DIRECTORY)
         try:
@@ -138,7 +138,7 @@ def empty(trash: Path) -> list[str]:
     except FileNotFoundError:
         return problems
     try:
-        waiting = os.listdir(top)
+        waiting = os.listdir(top)  # noqa: PTH208 - a descriptor, which pathlib does not take
         while waiting:
             waiting += _delete(top, waiting.pop(), problems)
     finally:

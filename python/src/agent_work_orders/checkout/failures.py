@@ -12,8 +12,8 @@ _PATTERNS: tuple[tuple[str, FailureClass, str, str], ...] = (
         "Make room on the repository volume, then retry the order.",
     ),
     (
-        r"Authentication failed|could not read (Username|Password)|(error:|HTTP) 40[13]\b|Invalid username or (token|password)"
-        r"|without .?workflow.? scope|Permission to \S+ denied",
+        r"Authentication failed|could not read (Username|Password)|(error:|HTTP) 40[13]\b"
+        r"|Invalid username or (token|password)|without .?workflow.? scope|Permission to \S+ denied",
         FailureClass.AUTH,
         "{host} did not accept the credential: {last}",
         "Check in the settings that the GitHub token is set, not expired, and may read and write this repository.",
@@ -73,10 +73,11 @@ def rejected(reason: str, stderr: str) -> StepFailed:
     words = " ".join(line for line in said if line.strip("- ")) or reason
     if re.search(r"without .?workflow.? scope", f"{words} {reason}"):
         return failure("push", 1, f"{words} {reason}", "The remote")
+    reasons = reason if words == reason else f"{reason}: {words}"
     return StepFailed(
         FailureClass.CONFLICT,
-        _sentence(f"The remote refused the branch ({reason}): {words}" if words != reason else f"The remote refused the branch: {reason}"),
-        next_action="Mend what the remote names (a branch of the same name, a protection rule, a hook), then retry the order.",
+        _sentence(f"The remote refused the branch: {reasons}"),
+        next_action="Mend what the remote names (a branch of that name, a protection rule, a hook), then retry.",
     )
 
 

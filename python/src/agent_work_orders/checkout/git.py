@@ -4,39 +4,30 @@ Knows no orders. It never runs with a configuration, a hook or a current directo
 """
 
 import os
-import re
 import shutil
-import signal
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from subprocess import DEVNULL, PIPE
 from typing import IO
 from urllib.parse import quote
 
 import anyio
-from anyio.abc import ByteReceiveStream, Process
 
 from . import disk
+from .child import MAX_OUTPUT, Progress, Run
 from .failures import failure, refused, timed_out
-
-Progress = Callable[[str, int], None]
 
 USER = "x-access-token"  # what GitHub and its kin take as the user name beside a token
 EXCLUDED = (
     "__pycache__/", "*.pyc", "node_modules/", ".venv/", "venv/", ".pytest_cache/", ".mypy_cache/", ".ruff_cache/",
     ".tox/", ".coverage", ".claude/settings.local.json", ".DS_Store",
 )  # fmt: skip
-MAX_OUTPUT = 256 * 1024 * 1024
-KEPT_ERRORS = 16 * 1024
-GRACE = 2.0  # seconds between SIGTERM and SIGKILL
-SWEEP = 5.0  # seconds in which a killed group must be gone
 
 # What curl needs on closed networks. Nothing else of the server's environment reaches git.
-_NETWORK = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO")
-_PROGRESS = re.compile(r"(?:remote: )?([A-Z][A-Za-z ]+): +(\d{1,3})% \(")
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+_NETWORK = {*_PROXIES, *map(str.upper, _PROXIES), "SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH"}
 _ASKPASS = """\
 #!/bin/sh
 # Answers git's two questions for one origin, from the environment of that git alone; any other origin gets no answer.
@@ -119,8 +110,8 @@ class Git:
     ) -> Output:
         """Runs `git *arguments` to its end; the first argument is the command.
 
-        StepFailed when the exit code is not in `expect`, when `limit` is over, or when git cannot be started. No process
-        of it is left when this returns or raises, also on cancellation. Without `remote` no transport is allowed at all.
+        StepFailed when the exit code is not in `expect`, when `limit` is over, or when git cannot be started. Nothing
+        of it runs on when this returns or raises, also on cancellation. Without `remote` no transport is allowed.
         """
         environment = {
             **self._environment(remote),
@@ -131,14 +122,15 @@ class Git:
         }
         seconds = (limit or self._limit).total_seconds()
         argv = [*self._launcher(remote, as_agent), self._binary, *arguments]
-        run = _Run(progress, _secrets(remote))
+        run = Run(progress, _secrets(remote))
         with anyio.move_on_after(seconds) as scope:
             await run.go(argv, environment, self._home, stdin, stdout, 0o022 if self._agent_user else -1)
         host = remote.host if remote else ""
         if scope.cancelled_caught:
             raise timed_out(arguments[0], seconds, host)
         if run.overflow:
-            raise refused(f"git {arguments[0]} wrote more than {MAX_OUTPUT >> 20} MB", "The repository is too large for AWO.")
+            message = f"git {arguments[0]} wrote more than {MAX_OUTPUT >> 20} MB"
+            raise refused(message, "The repository has more files or branches than the server can take.")
         if run.exit_code not in expect:
             raise failure(arguments[0], run.exit_code, run.stderr, host)
         return Output(run.exit_code, bytes(run.stdout), run.stderr)
@@ -169,7 +161,7 @@ class Git:
         for number, (key, value) in enumerate(settings.items()):
             environment[f"GIT_CONFIG_KEY_{number}"], environment[f"GIT_CONFIG_VALUE_{number}"] = key, value
         if remote:
-            environment |= {name: value for name in (*_NETWORK, *map(str.upper, _NETWORK)) if (value := os.environ.get(name))}
+            environment |= {name: value for name, value in os.environ.items() if name in _NETWORK}
             environment["GIT_ALLOW_PROTOCOL"] = "https:http" if remote.plain_http else "https"
             scheme = remote.url.partition("://")[0]
             if remote.token:
@@ -183,143 +175,10 @@ class Git:
         words: list[str] = []
         if as_agent and self._agent_user:
             user, group = self._agent_user
-            words += ["--reuid", str(user), "--regid", str(group), "--clear-groups", "--no-new-privs", "--inh-caps=-all"]
+            words += [f"--reuid={user}", f"--regid={group}", "--clear-groups", "--no-new-privs", "--inh-caps=-all"]
         if remote and _setpriv():
             words += ["--pdeathsig", "KILL"]
         return [_setpriv() or "setpriv", *words, "--"] if words else []
-
-
-class _Run:
-    """One child and what it said."""
-
-    def __init__(self, progress: Progress | None, secrets: list[str]) -> None:
-        self._progress, self._secrets = progress, secrets
-        self._last_progress: tuple[str, int] | None = None
-        self.exit_code, self.stdout, self.overflow = -1, bytearray(), False
-        self._errors = ""
-
-    @property
-    def stderr(self) -> str:
-        text = self._errors
-        for secret in self._secrets:
-            text = text.replace(secret, "[redacted]")
-        return re.sub(r"://[^/@\s']+@", "://[redacted]@", text)
-
-    async def go(
-        self,
-        argv: list[str],
-        environment: dict[str, str],
-        cwd: Path,
-        stdin: bytes | IO[bytes] | None,
-        stdout: IO[bytes] | None,
-        umask: int,
-    ) -> None:
-        feed = stdin if isinstance(stdin, bytes) else None
-        try:
-            # Shielded: a cancellation between fork and return would leave a child that nobody knows.
-            with anyio.CancelScope(shield=True):
-                process = await anyio.open_process(
-                    argv,
-                    stdin=PIPE if feed is not None else DEVNULL if isinstance(stdin, bytes) or stdin is None else stdin,
-                    stdout=PIPE if stdout is None else stdout,
-                    stderr=PIPE,
-                    cwd=cwd,
-                    env=environment,
-                    start_new_session=True,
-                    umask=umask,
-                )
-        except FileNotFoundError as error:
-            raise refused(f"{error.filename or argv[0]} cannot be started", "Install git and setpriv on the server.") from error
-        try:
-            async with anyio.create_task_group() as readers:
-                if process.stderr:
-                    readers.start_soon(self._read_errors, process.stderr)
-                if feed is not None:
-                    readers.start_soon(_feed, process, feed)
-                if process.stdout:
-                    await self._read_output(process, process.stdout)
-            self.exit_code = await process.wait()
-        finally:
-            with anyio.CancelScope(shield=True):
-                if process.returncode is None:
-                    await _stop(process)
-                await process.aclose()
-
-    async def _read_output(self, process: Process, stream: ByteReceiveStream) -> None:
-        async for chunk in stream:
-            if len(self.stdout) + len(chunk) > MAX_OUTPUT:
-                self.overflow = True
-                await _stop(process)
-                return
-            self.stdout += chunk
-
-    async def _read_errors(self, stream: ByteReceiveStream) -> None:
-        rest = ""
-        async for chunk in stream:
-            *lines, rest = re.split(r"[\r\n]", rest + chunk.decode("utf-8", "replace"))
-            for line in lines:
-                self._hear(line)
-            rest = rest[-KEPT_ERRORS:]
-        self._hear(rest)
-
-    def _hear(self, line: str) -> None:
-        if match := _PROGRESS.match(line):
-            state = (match[1].lower(), int(match[2]))
-            if self._progress and state != self._last_progress:
-                self._progress(*state)
-            self._last_progress = state
-        elif line.strip():
-            self._errors = f"{self._errors}{line.strip()}\n"[-KEPT_ERRORS:]
-
-
-async def _feed(process: Process, data: bytes) -> None:
-    if not process.stdin:
-        return
-    try:
-        await process.stdin.send(data)
-    except (anyio.BrokenResourceError, anyio.ClosedResourceError):
-        pass  # it ended without reading all; its exit code says why
-    finally:
-        await process.stdin.aclose()
-
-
-async def _stop(process: Process) -> None:
-    """Ends the child's whole process group; when this returns nothing of it runs, or SWEEP is over."""
-    _signal(process.pid, signal.SIGTERM)
-    with anyio.move_on_after(GRACE):
-        await process.wait()
-    _signal(process.pid, signal.SIGKILL)
-    with anyio.move_on_after(SWEEP):
-        await process.wait()
-        while _runs(process.pid):
-            await anyio.sleep(0.01)
-
-
-def _signal(group: int, number: signal.Signals) -> None:
-    try:
-        os.killpg(group, number)
-    except ProcessLookupError:
-        pass
-
-
-def _runs(group: int) -> bool:
-    """Whether a process of the group still runs; one that is dead and waits for its parent does not."""
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    proc = Path("/proc")
-    if not proc.is_dir():
-        return True
-    for entry in proc.iterdir():
-        if entry.name.isdigit():
-            try:
-                state, _, pgrp = (entry / "stat").read_text().rpartition(")")[2].split()[:3]
-            except (OSError, ValueError):
-                continue
-            if int(pgrp) == group and state not in "ZX":
-                return True
-    return False
 
 
 def _secrets(remote: Remote | None) -> list[str]:

@@ -1,21 +1,25 @@
 """What a branch changed, read by GitPython from server-owned mirrors only; never from a checkout."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..ports import FileDiff
+
+if TYPE_CHECKING:
+    from git import Diff
 
 MAX_PATCH = 1024 * 1024  # bytes of one file's patch
 
 
 def file_diffs(mirror: Path, base: str, head: str) -> tuple[FileDiff, ...]:
     """The files that differ between two commits (full ids). Blocks: call it in a thread."""
-    import git  # importing it starts `git version`, so not before it is needed
+    from git import Repo  # importing it starts `git version`, so not before it is needed
 
-    with git.Repo(mirror) as repository:
+    with Repo(mirror) as repository:
         return tuple(_file(diff) for diff in repository.commit(base).diff(repository.commit(head), create_patch=True))
 
 
-def _file(diff: "git.Diff") -> FileDiff:  # noqa: F821 - see the import above
+def _file(diff: "Diff") -> FileDiff:
     raw = diff.diff or b""
     patch = raw if isinstance(raw, bytes) else raw.encode()
     additions, deletions = _counts(patch)

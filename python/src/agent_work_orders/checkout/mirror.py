@@ -1,6 +1,6 @@
-"""A server-owned bare mirror: one per repository, cloned once, fetched when it is no longer fresh, shared by all its orders.
+"""A server-owned bare mirror: one per repository, cloned once, fetched when no longer fresh, shared by all its orders.
 
-Remote branches are `refs/remotes/origin/*`; what orders keep is `refs/awo/<order id>/*`. It knows nothing of working trees.
+Remote branches are `refs/remotes/origin/*`; what orders keep is `refs/awo/<order id>/*`. Knows nothing of checkouts.
 """
 
 import hashlib
@@ -18,8 +18,9 @@ from anyio import CancelScope
 from anyio.to_thread import run_sync
 
 from . import disk, refs
+from .child import Progress
 from .failures import refused
-from .git import Git, Progress, Remote
+from .git import Git, Remote
 
 BRANCHES = "refs/remotes/origin/"
 _CONFIG = b"[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n"
@@ -195,7 +196,7 @@ class Mirror:
 
 
 def _advertised(listing: bytes) -> tuple[str | None, dict[str, str]]:
-    """The default branch and the branches of `ls-remote --symref`; without a symref, the branch that HEAD agrees with."""
+    """Default branch and branches of an `ls-remote --symref`; without a symref, a branch that HEAD agrees with."""
     default: str | None = None
     detached: str | None = None
     branches: dict[str, str] = {}

@@ -1,4 +1,7 @@
-"""Refs read and written as files. Our own mirrors save a process this way; an agent's .git is read without running git there."""
+"""Refs read and written as files: our own mirrors save processes by it, and an agent's .git is read without git.
+
+Knows the files backend only; anything odd reads as "no such ref".
+"""
 
 import os
 import re
@@ -30,7 +33,7 @@ def packed_refs(git_dir: Path) -> dict[str, str]:
 
 
 def refs_below(git_dir: Path, prefix: str) -> dict[str, str]:
-    """All refs that start with `prefix` (which ends in a slash) and their commit ids; only for git directories of ours."""
+    """All refs below `prefix` (which ends in a slash) and their commit ids; only for git directories of ours."""
     found = {name: commit for name, commit in packed_refs(git_dir).items() if name.startswith(prefix)}
     top = git_dir / prefix
     for directory, _, files in os.walk(top):

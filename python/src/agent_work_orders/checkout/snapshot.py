@@ -1,6 +1,6 @@
 """What an agent left, as objects of the server's mirror: its commits, and its working tree as a tree.
 
-Everything runs with the mirror as git directory and an index of the server's own; the agent's .git is only borrowed from.
+Everything runs with the mirror as git directory and an index of the server's own; the agent's .git only lends objects.
 """
 
 import os
@@ -54,10 +54,12 @@ class Snapshotter:
     async def tree(self, parent: str) -> str | None:
         """The working tree as a tree object, on the ground of `parent`'s; None when it does not differ from that.
 
-        Untracked files are in, ignored ones are not; links stay links; other repositories inside are left out and noted.
+        Untracked files are in, ignored ones are not; links stay links; repositories inside are left out and noted.
         """
         if not await run_sync(disk.is_directory, self.root):
-            raise refused("The checkout is gone or is not a directory any more", "Retry the order from its last checkpoint.")
+            raise refused(
+                "The checkout is gone or is not a directory any more", "Retry the order from its last checkpoint."
+            )
         await run_sync(self._prepare_index)
         await self._git("read-tree", "-i", "-m", parent)
         listing = await self._git("ls-files", "-z", "--modified", "--deleted", "--others", "--exclude-standard")
@@ -82,7 +84,7 @@ class Snapshotter:
         self.index.with_name(f"{self.index.name}.lock").unlink(missing_ok=True)
 
     def _sort(self, listing: bytes) -> tuple[set[bytes], set[bytes], set[bytes]]:
-        """Listed paths, as those for git to read, those that are no files any more, and those that became directories."""
+        """Listed paths: those for git to read, those that are no files any more, those that became directories."""
         changed: set[bytes] = set()
         gone: set[bytes] = set()
         directories: set[bytes] = set()
@@ -154,9 +156,7 @@ class Snapshotter:
         return True
 
     async def _git(self, *arguments: str, stdin: bytes | None = None) -> bytes:
-        output = await self.git.run(
-            *arguments, git_dir=self.mirror, work_tree=self.root, index=self.index, stdin=stdin
-        )
+        output = await self.git.run(*arguments, git_dir=self.mirror, work_tree=self.root, index=self.index, stdin=stdin)
         return output.stdout
 
 

@@ -1,4 +1,4 @@
-"""`make demo`: starts the server in rehearsal mode, files one order over HTTP and prints what happens until its pull request.
+"""`make demo`: starts the server in rehearsal mode, files one order and prints what happens until its pull request.
 
 It uses the HTTP API and git like any client would; it reaches into nothing. KEEP=1 leaves the server running.
 """
@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -31,6 +31,7 @@ PASSED_ON = (
     "COVERAGE_PROCESS_START",
     "COVERAGE_PROCESS_CONFIG",
 )
+Process = subprocess.Popen[bytes]  # noqa: TID251 - the demo is a client with one child, and ends it itself
 START_WITHIN = 30.0
 ORDER_WITHIN = 180.0
 WIDTH = 110
@@ -64,7 +65,7 @@ def play(address: str, log: Path) -> None:
     with httpx.Client(base_url=f"{address}/api/awo", timeout=30) as client:
         rehearsal = client.get("/status").json()["rehearsal"]
         say(
-            "A rehearsal: the model's words and GitHub's server are pretended; git, Claude Code and the tests are real.\n"
+            "A rehearsal: model and GitHub's server are pretended; git, Claude Code and the tests are real.\n"
         )
         body = {"repository_url": rehearsal["repository_url"], "user_request": rehearsal["request"]}
         answer = client.post("/work-orders", json=body)
@@ -109,11 +110,11 @@ def sentence(event: dict[str, Any]) -> str:
             given = payload["input"]
             return f"{payload['tool']}  {given.get('command') or given.get('file_path') or json.dumps(given)}"
         case "tool_returned":
-            return ("error: " if payload["is_error"] else "") + payload["output"].strip()
+            return ("error: " if payload["is_error"] else "") + str(payload["output"]).strip()
         case "agent_spoke":
             return str(payload["text"])
         case "usage_counted":
-            return f"{payload['input_tokens']:,} tokens in, {payload['output_tokens']:,} out, {payload['cost_usd']:.4f} US dollars"
+            return used(payload)
         case "step_started":
             return str(payload["step_name"])
         case "step_finished":
@@ -125,15 +126,19 @@ def sentence(event: dict[str, Any]) -> str:
     return "  ".join(str(value) for value in payload.values() if value not in (None, [], ""))
 
 
+def used(counted: dict[str, Any]) -> str:
+    tokens = f"{counted['input_tokens']:,} tokens in, {counted['output_tokens']:,} out"
+    return f"{tokens}, {counted['cost_usd']:.4f} US dollars"
+
+
 def show_steps(order: dict[str, Any]) -> None:
     heading("Steps")
     for step in order["steps"]:
         say(
-            f"{step['step_order']}  {step['step_name']:<15} {step['status']:<10} {step['duration_seconds']:6.1f} s  {cut(step['output'] or '', 60)}"
+            f"{step['step_order']}  {step['step_name']:<15} {step['status']:<10} {step['duration_seconds']:6.1f} s"
+            f"  {cut(step['output'] or '', 60)}"
         )
-    say(
-        f"   {order['input_tokens']:,} tokens in, {order['output_tokens']:,} out, {order['cost_usd']:.4f} US dollars (scripted numbers)"
-    )
+    say(f"   {used(order)} (scripted numbers)")
 
 
 def show_evidence(client: httpx.Client, order: dict[str, Any]) -> None:
@@ -184,7 +189,7 @@ def show_pull_request(order: dict[str, Any], api: str) -> None:
 
 def wait_for_the_end(address: str, home: Path) -> None:
     api = f"{address}/api/awo"
-    heading("Left running – what to try next")
+    heading("Left running: what to try next")
     say(f'file an order    curl -s {api}/work-orders --json \'{{"repository_url": …, "user_request": "…"}}\'')
     say(f"list orders      curl -s {api}/work-orders")
     say(f"watch one        curl -N {api}/work-orders/wo-…/events/stream")
@@ -207,7 +212,7 @@ def server(home: Path) -> Iterator[tuple[str, Path]]:
         "HOST": "127.0.0.1",
     }
     command = [sys.executable, "-m", "src.server.main"]
-    with log.open("wb") as sink, subprocess.Popen(command, env=environment, stdout=sink, stderr=sink) as process:  # noqa: TID251  # the demo is a client and owns this one child
+    with log.open("wb") as sink, start(command, environment, sink) as process:
         try:
             address = f"http://127.0.0.1:{port}"
             wait_until_healthy(address, process, log)
@@ -220,8 +225,12 @@ def server(home: Path) -> Iterator[tuple[str, Path]]:
                 process.kill()
 
 
-def wait_until_healthy(address: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.monotonic() + START_WITHIN
+def start(command: list[str], environment: dict[str, str], sink: IO[bytes]) -> Process:
+    return Process(command, env=environment, stdout=sink, stderr=sink)
+
+
+def wait_until_healthy(address: str, process: Process, log: Path) -> None:
+    deadline, health = time.monotonic() + START_WITHIN, None
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise DemoFailed(f"the server ended at its start:\n{tail_of(log)}")
