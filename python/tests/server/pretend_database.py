@@ -16,7 +16,7 @@ class PretendDatabase:
 
     def __init__(self) -> None:
         self.tables: dict[str, list[Row]] = {"archon_settings": [], "archon_migrations": []}
-        self.requests: list[tuple[str, str]] = []
+        self.urls: list[str] = []
         self.fail_with: tuple[int, dict[str, str]] | None = None
         self.before_update: Callable[[], None] = lambda: None
         self.hold: threading.Event | None = None
@@ -106,7 +106,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, act: Callable[[list[Row], Row], list[Row]]) -> None:
         database = self.server.database
         parts = urlsplit(self.path)
-        database.requests.append((self.command, parts.path))
+        database.urls.append(self.path)
         if database.hold is not None:
             database.held.set()
             database.hold.wait(10)
@@ -134,8 +134,14 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _filters(query: str) -> Row:
-    return {name: value.removeprefix("eq.") for name, value in parse_qsl(query) if value.startswith("eq.")}
+    return {name: value for name, value in parse_qsl(query) if value.startswith(("eq.", "like."))}
 
 
 def _matches(row: Row, filters: Row) -> bool:
-    return all(str(row.get(name)) == value for name, value in filters.items())
+    return all(_passes(row.get(name), *wanted.split(".", 1)) for name, wanted in filters.items())
+
+
+def _passes(value: object, operator: str, operand: str) -> bool:
+    if operator == "eq":
+        return str(value) == operand
+    return value is not None and str(value).startswith(operand.rstrip("%*"))

@@ -48,6 +48,17 @@ async def test_everything_is_re_encrypted_and_proved(
     assert "Re-encrypted 0" in capsys.readouterr().out
 
 
+async def test_a_long_secret_is_rotated_and_no_stored_form_stands_in_a_url(
+    database: PretendDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sealed = independent_seal("x" * 60_000, service_key())
+    database.put("LONG", encrypted_value=sealed, is_encrypted=True)
+    monkeypatch.setenv("ARCHON_ENCRYPTION_KEY", NEW)
+    assert await run() == 0
+    assert independent_open(database.settings["LONG"]["encrypted_value"], NEW) == "x" * 60_000
+    assert all(sealed[:100] not in url for url in database.urls)
+
+
 async def test_a_dry_run_changes_nothing(
     database: PretendDatabase, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

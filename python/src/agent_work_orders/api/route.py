@@ -4,6 +4,8 @@ It lives in the route itself, so that one `include_router` carries it into any h
 """
 
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from dataclasses import replace
+from ipaddress import ip_address
 from typing import Any, ClassVar, TypeVar
 
 import anyio
@@ -14,7 +16,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
 from ..domain.errors import FieldProblem
-from .deps import context_of, context_or_none
+from .deps import ApiContext, context_of, context_or_none
 from .errors import Refused, response_to
 from .guard import SAFE_METHODS, Guard
 
@@ -60,9 +62,26 @@ class GuardedRoute(APIRoute):
     def _guard(self, request: Request) -> None:
         context = context_or_none(request)
         if context is not None:
-            Guard(context.guard_policy).check(request.method, request.url.scheme, request.headers, public=self.public)
+            guard = guard_of(request, context)
+            guard.check(request.method, request.url.scheme, request.headers, public=self.public)
         elif not self.public:
             context_of(request)  # says that AWO is off
+
+
+def guard_of(request: Request, context: ApiContext) -> Guard:
+    """The guard for this request. What arrives on an address that others can reach never counts as loopback,
+    whatever the settings believe: in a foreign host application, HOST may not be what the server was bound to.
+    """
+    policy = context.guard_policy()
+    server = request.scope.get("server")
+    return Guard(lambda: replace(policy, bound_to_loopback=policy.bound_to_loopback and not _is_reachable(server)))
+
+
+def _is_reachable(server: tuple[str, int | None] | None) -> bool:
+    try:
+        return server is not None and not ip_address(server[0]).is_loopback
+    except ValueError:
+        return False  # a socket file or a test's made-up name
 
 
 class PublicRoute(GuardedRoute):

@@ -13,8 +13,7 @@ from ..domain.status import Status
 from ..domain.workflow import BUILT_IN, DEFAULT_WORKFLOW
 from .deps import Context, context_or_none, why_off
 from .errors import RETRY_AFTER, error_responses
-from .guard import Guard
-from .route import PublicRoute, both
+from .route import PublicRoute, both, guard_of
 
 router = APIRouter()
 
@@ -126,7 +125,7 @@ async def read_health(request: Request, response: Response) -> Health:
     if any(check.required and not check.ok for check in checks):
         response.status_code = 503
         response.headers.update(RETRY_AFTER)
-    shown = checks if Guard(context.guard_policy).admits(request.headers) else []
+    shown = checks if guard_of(request, context).admits(request.headers) else []
     return Health(
         status="healthy" if all(check.ok for check in checks) else "degraded",
         checks=[

@@ -69,6 +69,7 @@ class Run:
         except FileNotFoundError as error:
             message = f"{error.filename or argv[0]} cannot be started"
             raise refused(message, "Install git and setpriv on the server, or correct the path.") from error
+        ended = False
         try:
             async with anyio.create_task_group() as readers:
                 if process.stderr:
@@ -77,10 +78,10 @@ class Run:
                     readers.start_soon(_feed, process, feed)
                 if process.stdout:
                     await self._read_output(process, process.stdout)
-            self.exit_code = await process.wait()
+            self.exit_code, ended = await process.wait(), True
         finally:
             with anyio.CancelScope(shield=True):
-                if process.returncode is None:
+                if not ended:
                     await _stop(process)
                 await process.aclose()
 

@@ -47,6 +47,7 @@ async def ask_agent(progress: Progress, command: str, *, read_only: bool = False
     progress.count(result)
     progress.session_id = result.session_id or progress.session_id
     await progress.artifacts.keep_output(result.stdout, f"{name}.jsonl", progress.step_name)
+    await progress.artifacts.clear_run(turn.run_dir, name, progress.step_name)
     if result.failure is not None:
         raise await _meaning(progress, result.failure)
     return result.text

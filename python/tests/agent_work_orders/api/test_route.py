@@ -182,7 +182,7 @@ async def test_a_server_without_the_plugin_running_says_so_and_its_health_does_t
         for answer in (await bench.client.get(URL), await bench.client.post(URL, json=REQUEST)):
             assert detail_of(answer, 503)["code"] == "disabled"
         health = await bench.client.get("/api/awo/health")
-        assert (health.status_code, health.json()) == (200, {"status": "disabled", "checks": []})
+        assert (health.status_code, health.json()["status"]) == (200, "disabled")
 
 
 async def test_an_application_that_includes_us_twice_removed_keeps_the_guard(bench: Bench) -> None:

@@ -1,6 +1,5 @@
 """Lists, single orders, cancel, retry and delete."""
 
-import os
 from typing import Any
 
 import pytest
@@ -173,7 +172,7 @@ async def test_deleting_takes_the_row_the_checkout_and_the_folder(bench: Bench) 
     (folder / "home" / "closed").chmod(0)
     answer = await bench.client.delete(f"{URL}/{order_id}")
     assert (answer.status_code, answer.content) == (204, b"")
-    assert not os.path.lexists(folder)
+    assert list(bench.folder.iterdir()) == [bench.folder / "kept"]
     assert (bench.folder / "kept").read_text() == "not ours"
     assert bench.checkouts.removed == [(order_id, "github.com/octo/tools")]
     assert (await bench.client.get(f"{URL}/{order_id}")).status_code == 404

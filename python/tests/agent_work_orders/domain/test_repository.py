@@ -186,9 +186,9 @@ def test_any_text_is_either_a_repository_or_an_invalid_input(text: str) -> None:
 
 BRANCHES = st.one_of(
     st.text("aZ09._/-", min_size=1, max_size=24),
-    st.lists(st.sampled_from(["a", "B2", ".", "..", "/", "-", "_", ".lock", "HEAD", "refs/heads", "@"]), max_size=6).map(
-        "".join
-    ),
+    st.lists(
+        st.sampled_from(["a", "B2", ".", "..", "/", "-", "_", ".lock", "HEAD", "refs/heads", "@"]), max_size=6
+    ).map("".join),
     st.text(max_size=12),
 )
 
