@@ -16,41 +16,43 @@ from .stream_json import Reading, decoded
 
 # Longest silence of one tool call that the command line allows.
 TOOL_LIMIT = timedelta(minutes=10)
-_TICK_SECONDS = 0.005
+_LONGEST_HOLD_SECONDS = 0.003
 
 
 async def follow(
     child: Child, tail: LineTail, reading: Reading, tell: Callable[[Payload], None], stall: timedelta
 ) -> AgentFailure | None:
     """Tells what the child says until it has ended (None), or until it was silent for too long."""
-    heard_at = anyio.current_time()
+    heard_at = told_at = anyio.current_time()
     while True:
         ended = child.exit_code is not None
-        heard = await drain(tail, reading, tell)
+        heard, told = await drain(tail, reading, tell)
         now = anyio.current_time()
         if ended:
             return None
-        if heard:
-            heard_at = now
+        heard_at, told_at = now if heard else heard_at, now if told else told_at
         # A tool may be silent for as long as the command line lets it run.
         patience = max(stall, TOOL_LIMIT + timedelta(minutes=1)) if reading.open_tools else stall
         if now - heard_at > patience.total_seconds():
             return stalled(patience)
-        await anyio.sleep(_pause(now - heard_at))
+        await anyio.sleep(_pause(now - heard_at, now - told_at))
 
 
-async def drain(tail: LineTail, reading: Reading, tell: Callable[[Payload], None]) -> bool:
-    """Tells all whole lines that are there, giving way to the loop every few milliseconds. Whether any were."""
+async def drain(tail: LineTail, reading: Reading, tell: Callable[[Payload], None]) -> tuple[bool, bool]:
+    """Tells all whole lines that are there, giving way to the loop every few milliseconds.
+
+    Whether there were any, and whether any said something.
+    """
     began = perf_counter()
     line = tail.next_line()
-    heard = line is not None
+    heard, told = line is not None, False
     while line is not None:
-        _feed(line, reading, tell)
-        if perf_counter() - began > _TICK_SECONDS:
+        told = _feed(line, reading, tell) or told
+        if perf_counter() - began > _LONGEST_HOLD_SECONDS:
             await checkpoint()
             began = perf_counter()
         line = tail.next_line()
-    return heard
+    return heard, told
 
 
 async def drain_to_the_end(tail: LineTail, reading: Reading, tell: Callable[[Payload], None]) -> None:
@@ -59,9 +61,11 @@ async def drain_to_the_end(tail: LineTail, reading: Reading, tell: Callable[[Pay
     _feed(_whole(tail.unfinished()), reading, tell)
 
 
-def _feed(line: bytes, reading: Reading, tell: Callable[[Payload], None]) -> None:
-    for payload in reading.feed(line):
+def _feed(line: bytes, reading: Reading, tell: Callable[[Payload], None]) -> bool:
+    payloads = reading.feed(line)
+    for payload in payloads:
         tell(payload)
+    return bool(payloads)
 
 
 def _whole(rest: bytes) -> bytes:
@@ -69,8 +73,10 @@ def _whole(rest: bytes) -> bytes:
     return b"" if rest.startswith(b"{") and decoded(rest) is None else rest
 
 
-def _pause(silence: float) -> float:
-    """Seconds until the next look: short while it talks, long while it thinks."""
-    if silence < 0.5:
-        return _TICK_SECONDS
-    return 0.01 if silence < 2 else 0.05
+def _pause(unheard: float, untold: float) -> float:
+    """Seconds until the next look: short while it tells something, longer while it only shows that it lives."""
+    if untold < 0.5:
+        return 0.005
+    if untold < 5:
+        return 0.01
+    return 0.025 if unheard < 5 else 0.05

@@ -70,7 +70,7 @@ async def list_artifacts(context: Context, order_id: OrderId) -> ArtifactList:
             "description": "The range asked for.",
             "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}},
         },
-        **error_responses(404, 416),
+        **error_responses(404, 416, beside_json=False),
     },
 )
 async def read_artifact(

@@ -87,13 +87,17 @@ DESCRIPTIONS = {
 }
 
 
-def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """OpenAPI's `responses` for these statuses, those that every route can give, and the shape of any other."""
+def error_responses(*statuses: int, beside_json: bool = True) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI's `responses` for these statuses, those that every route can give, and the shape of any other.
+
+    `beside_json` is False for a route whose success is no JSON: FastAPI gives a model the media type of the success.
+    """
+    by_name = {"application/json": {"schema": {"$ref": f"#/components/schemas/{ErrorBody.__name__}"}}}
+    shape: dict[str, Any] = {"model": ErrorBody} if beside_json else {"content": by_name}
     listed: dict[int | str, dict[str, Any]] = {
-        status: {"model": ErrorBody, "description": DESCRIPTIONS[status]}
-        for status in sorted({401, 403, 503, *statuses})
+        status: {"description": DESCRIPTIONS[status], **shape} for status in sorted({401, 403, 503, *statuses})
     }
-    return {**listed, "default": {"model": ErrorBody, "description": "Any other error; a bug of the server is a 500."}}
+    return {**listed, "default": {"description": "Any other error; a bug of the server is a 500.", **shape}}
 
 
 def response_to(error: Exception, more: Iterable[FieldProblem] = ()) -> JSONResponse:

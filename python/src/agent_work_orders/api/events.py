@@ -106,7 +106,7 @@ async def read_events(
         204: {
             "description": "The order has ended and there is nothing after the given place; browsers then stop asking."
         },
-        **error_responses(404, 422),
+        **error_responses(404, 422, beside_json=False),
     },
 )
 async def stream_events(
@@ -139,7 +139,7 @@ async def stream_events(
             "description": "Server-sent events named `order_changed`: `id` is the revision, `data` the work order. "
             "The first `id` comes without data and says from where on nothing will be missed."
         },
-        **error_responses(422),
+        **error_responses(422, beside_json=False),
     },
 )
 async def stream_changes(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from .errors import FailureClass
 from .status import Status, StepStatus, WaitingReason
@@ -22,147 +22,155 @@ class Payload(BaseModel):
 
 class OrderEnqueued(Payload):
     kind: ClassVar[str] = "order_enqueued"
-    repository_url: str
-    workflow_type: str
-    steps: list[str]
+    repository_url: str = Field(description="Address of the repository.")
+    workflow_type: str = Field(description="Name of the workflow.")
+    steps: list[str] = Field(description="Names of the steps, in their order.")
 
 
 class OrderClaimed(Payload):
     kind: ClassVar[str] = "order_claimed"
-    worker_id: str
+    worker_id: str = Field(description="The worker that runs it now.")
 
 
 class CheckoutProgressed(Payload):
     """Git's own progress while a repository is fetched for the first time."""
 
     kind: ClassVar[str] = "checkout_progressed"
-    phase: str
-    percent: int
+    phase: str = Field(description="What git is doing, in its own words.")
+    percent: int = Field(description="How far it is, 0 to 100.")
 
 
 class CheckoutOpened(Payload):
     kind: ClassVar[str] = "checkout_opened"
-    branch: str | None
-    base_branch: str
-    base_commit: str
-    resumed: bool
-    took_ms: int
+    branch: str | None = Field(description="The order's own branch; null when it makes none.")
+    base_branch: str = Field(description="Branch it starts from.")
+    base_commit: str = Field(description="Full id of the commit it starts from.")
+    resumed: bool = Field(description="Whether earlier work was found and taken up.")
+    took_ms: int = Field(description="How long it took, in milliseconds.")
 
 
 class StepStarted(Payload):
     kind: ClassVar[str] = "step_started"
-    step_name: str
-    agent_name: str
+    step_name: str = Field(description="Name of the step.")
+    agent_name: str = Field(description="Who does it: `claude`, or `archon` for the server itself.")
 
 
 class AgentStarted(Payload):
     kind: ClassVar[str] = "agent_started"
-    session_id: str
-    model: str
-    version: str
-    resumed: bool
+    session_id: str = Field(description="The agent's session, one through all steps.")
+    model: str = Field(description="Model it works with.")
+    version: str = Field(description="Version of the agent's program.")
+    resumed: bool = Field(description="Whether an earlier session goes on.")
 
 
 class AgentSpoke(Payload):
     kind: ClassVar[str] = "agent_spoke"
-    text: str
-    artifact_id: str | None = None
+    text: str = Field(description="What it said (Markdown), at most 16 kB.")
+    artifact_id: str | None = Field(
+        default=None, description="Artifact that holds the whole, where the text here was cut."
+    )
 
 
 class ToolUsed(Payload):
     kind: ClassVar[str] = "tool_used"
-    tool_use_id: str
-    tool: str
-    input: Any
-    artifact_id: str | None = None
+    tool_use_id: str = Field(description="Ties the use to what came back.")
+    tool: str = Field(description="Name of the tool.")
+    input: Any = Field(description="What the agent gave it, as the tool defines it.")
+    artifact_id: str | None = Field(
+        default=None, description="Artifact that holds the whole, where the text here was cut."
+    )
 
 
 class ToolReturned(Payload):
     kind: ClassVar[str] = "tool_returned"
-    tool_use_id: str
-    output: str
-    is_error: bool
-    artifact_id: str | None = None
+    tool_use_id: str = Field(description="Ties what came back to the use.")
+    output: str = Field(description="What came back, at most 16 kB.")
+    is_error: bool = Field(description="Whether the tool failed or was denied.")
+    artifact_id: str | None = Field(
+        default=None, description="Artifact that holds the whole, where the text here was cut."
+    )
 
 
 class UsageCounted(Payload):
     """What one agent turn used: its own share, never a running total."""
 
     kind: ClassVar[str] = "usage_counted"
-    input_tokens: int
-    output_tokens: int
-    cost_usd: float
+    input_tokens: int = Field(description="Tokens read by the model, cached ones included.")
+    output_tokens: int = Field(description="Tokens written by the model.")
+    cost_usd: float = Field(description="Cost in US dollars.")
 
 
 class CheckpointSaved(Payload):
     kind: ClassVar[str] = "checkpoint_saved"
-    commit: str
-    commit_count: int
-    files_changed: int
+    commit: str = Field(description="Full id of the commit that holds everything.")
+    commit_count: int = Field(description="Commits beyond the base.")
+    files_changed: int = Field(description="Files that differ from the base.")
 
 
 class StepFinished(Payload):
     kind: ClassVar[str] = "step_finished"
-    step_name: str
-    status: StepStatus
-    duration_seconds: float
-    output: str | None = None
-    error_message: str | None = None
-    cost_usd: float = 0.0
-    permission_denials: list[str] = []
-    artifact_id: str | None = None
+    step_name: str = Field(description="Name of the step.")
+    status: StepStatus = Field(description="How it ended.")
+    duration_seconds: float = Field(description="How long it took, in seconds.")
+    output: str | None = Field(default=None, description="What the step has to say, at most 16 kB.")
+    error_message: str | None = Field(default=None, description="Why it failed, in one sentence.")
+    cost_usd: float = Field(default=0.0, description="Cost in US dollars.")
+    permission_denials: list[str] = Field(default=[], description="Tools that the agent asked for and was denied.")
+    artifact_id: str | None = Field(
+        default=None, description="Artifact that holds the whole, where the text here was cut."
+    )
 
 
 class CheckRun(Payload):
     """Evidence: the server ran this command on this commit, and this is how it ended."""
 
     kind: ClassVar[str] = "check_run"
-    command: str
-    source: str
-    exit_code: int | None
-    passed: bool
-    duration_seconds: float
-    commit: str
-    output_tail: str
-    repair_round: int
-    artifact_id: str | None = None
+    command: str = Field(description="The command.")
+    source: str = Field(description="Where the command comes from.")
+    exit_code: int | None = Field(description="Its exit code; null when it was stopped at its time limit.")
+    passed: bool = Field(description="Whether the exit code was 0.")
+    duration_seconds: float = Field(description="How long it took, in seconds.")
+    commit: str = Field(description="Full id of the commit it ran on.")
+    output_tail: str = Field(description="End of its output.")
+    repair_round: int = Field(description="Repair turns of the agent before this run.")
+    artifact_id: str | None = Field(default=None, description="Artifact that holds the whole output.")
 
 
 class PolicyChecked(Payload):
     kind: ClassVar[str] = "policy_checked"
-    passed: bool
-    problems: list[str]
+    passed: bool = Field(description="Whether the change may be pushed.")
+    problems: list[str] = Field(description="What stands against it, one sentence each.")
 
 
 class BranchPushed(Payload):
     kind: ClassVar[str] = "branch_pushed"
-    branch: str
-    commit: str
+    branch: str = Field(description="Name of the branch.")
+    commit: str = Field(description="Full id of the commit that was pushed.")
 
 
 class PullRequestOpened(Payload):
     kind: ClassVar[str] = "pull_request_opened"
-    url: str
-    number: int
-    created: bool
+    url: str = Field(description="Address of the pull request.")
+    number: int = Field(description="Its number.")
+    created: bool = Field(description="False when the branch already had an open one.")
 
 
 class OrderWaiting(Payload):
     kind: ClassVar[str] = "order_waiting"
-    reason: WaitingReason
-    until: datetime | None
-    message: str
-    next_action: str
+    reason: WaitingReason = Field(description="What it waits for.")
+    until: datetime | None = Field(description="When it goes on by itself; null: it will not.")
+    message: str = Field(description="Why, in one sentence.")
+    next_action: str = Field(description="What a person can do.")
 
 
 class OrderResumed(Payload):
     kind: ClassVar[str] = "order_resumed"
-    reason: str
+    reason: str = Field(description="Why it goes on.")
 
 
 class MessageReceived(Payload):
     kind: ClassVar[str] = "message_received"
-    text: str
+    text: str = Field(description="What the person wrote.")
 
 
 class CancelRequested(Payload):
@@ -173,16 +181,16 @@ class LeaseLostEvent(Payload):
     """The server that ran the order went silent; the order goes on elsewhere or ends."""
 
     kind: ClassVar[str] = "lease_lost"
-    worker_id: str | None
+    worker_id: str | None = Field(description="The worker that went silent.")
 
 
 class OrderFinished(Payload):
     kind: ClassVar[str] = "order_finished"
-    status: Status
-    summary: str
-    failure_class: FailureClass | None = None
-    error_message: str | None = None
-    next_action: str | None = None
+    status: Status = Field(description="How it ended.")
+    summary: str = Field(description="What came of it, in one sentence.")
+    failure_class: FailureClass | None = Field(default=None, description="Why it failed, in one word.")
+    error_message: str | None = Field(default=None, description="Why it failed, in one sentence.")
+    next_action: str | None = Field(default=None, description="What a person can do next.")
 
 
 PAYLOADS: dict[str, type[Payload]] = {payload.kind: payload for payload in Payload.__subclasses__()}

@@ -123,11 +123,9 @@ class WorkOrderRequest(BaseModel):
         Field(description="Accepted for compatibility; both are an isolated checkout with its own .git."),
     ] = "git_branch"
     github_issue_number: Annotated[
-        int | None,
+        Annotated[int, Field(ge=1, le=2**31 - 1)] | None,
         BeforeValidator(_issue),
-        Field(
-            ge=1, le=2**31 - 1, description="Issue whose text is given to the agent and that the pull request closes."
-        ),
+        Field(description="Issue whose text is given to the agent and that the pull request closes."),
     ] = None
     base_branch: Annotated[
         Annotated[str, AfterValidator(_branch)] | None,
@@ -226,10 +224,10 @@ class WorkOrder(BaseModel):
     last_seq: int = Field(description="Number of the journal's last event.")
     cancel_requested_at: datetime | None = Field(default=None, description="When somebody asked to cancel it.")
     run_after: datetime | None = Field(default=None, description="Earliest start.")
-    created_at: datetime
-    started_at: datetime | None = None
-    finished_at: datetime | None = None
-    updated_at: datetime
+    created_at: datetime = Field(description="When it was filed.")
+    started_at: datetime | None = Field(default=None, description="When it first ran.")
+    finished_at: datetime | None = Field(default=None, description="When it ended.")
+    updated_at: datetime = Field(description="When its state last changed.")
     # What the server keeps for itself; the API leaves these out.
     repository_key: str = Field(exclude=True)
     base_commit: str | None = Field(default=None, exclude=True)
@@ -247,20 +245,22 @@ class Step(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     step_order: int = Field(description="Place in the order's plan, from 1.")
-    step_name: str
+    step_name: str = Field(description="Name of the step.")
     agent_name: str = Field(description="`claude`, or `archon` for what the server does itself.")
-    attempt: int
-    status: StepStatus
+    attempt: int = Field(description="The attempt it belongs to, from 1.")
+    status: StepStatus = Field(description="How it stands.")
     success: bool | None = Field(default=None, description="Null while it runs.")
     output: str | None = Field(default=None, description="What the step has to say, at most 16 kB.")
-    error_message: str | None = None
-    duration_seconds: float | None = None
-    session_id: str | None = None
-    cost_usd: float = 0.0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    started_at: datetime
-    finished_at: datetime | None = None
+    error_message: str | None = Field(default=None, description="Why it failed, in one sentence.")
+    duration_seconds: float | None = Field(
+        default=None, description="How long it took, in seconds; null while it runs."
+    )
+    session_id: str | None = Field(default=None, description="The agent's session.")
+    cost_usd: float = Field(default=0.0, description="Its own cost, in US dollars.")
+    input_tokens: int = Field(default=0, description="Tokens read by the model in it, cached ones included.")
+    output_tokens: int = Field(default=0, description="Tokens written by the model in it.")
+    started_at: datetime = Field(description="When it began.")
+    finished_at: datetime | None = Field(default=None, description="When it ended.")
 
 
 class Artifact(BaseModel):
@@ -270,12 +270,12 @@ class Artifact(BaseModel):
 
     artifact_id: str = Field(description="Unique within the order.")
     artifact_type: str = Field(description="`prompt`, `output`, `diff` or `evidence`.")
-    step_name: str | None = None
-    attempt: int = 1
-    path: str
-    media_type: str = "text/plain; charset=utf-8"
-    size_bytes: int
-    created_at: datetime | None = None
+    step_name: str | None = Field(default=None, description="The step that left it.")
+    attempt: int = Field(default=1, description="The attempt that left it, from 1.")
+    path: str = Field(description="Where it lies in the order's folder.")
+    media_type: str = Field(default="text/plain; charset=utf-8", description="Its media type.")
+    size_bytes: int = Field(description="Its size, in bytes.")
+    created_at: datetime | None = Field(default=None, description="When it was left.")
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,12 @@ class Bench:
         return order_id
 
 
+async def until(fact: Callable[[], bool]) -> None:
+    """Waits for a fact that nothing announces; the test's own time limit ends it."""
+    while not fact():  # noqa: ASYNC110 - what is waited for happens in a server that has no event for it
+        await anyio.sleep(0.005)  # fact: the caller names it
+
+
 def detail_of(answer: httpx.Response, status: int) -> dict[str, Any]:
     """The error of an answer, whose shape is checked on the way."""
     assert answer.status_code == status, answer.text

@@ -75,11 +75,16 @@ def test_every_parameter_is_described(document: Json) -> None:
 
 
 def test_every_field_is_described(document: Json) -> None:
+    known = document["components"]["schemas"]
     bare = [
         f"{name}.{field}"
         for name, schema in schemas(document)
         for field, described in schema.get("properties", {}).items()
-        if not described.get("description")
+        # A field that is a schema of its own is described there: newer versions keep nothing beside a reference.
+        if not (
+            described.get("description")
+            or known.get(described.get("$ref", "").rpartition("/")[2], {}).get("description")
+        )
     ]
     assert not bare
 

@@ -1,8 +1,8 @@
 """The store's contract. Every backend of `ports.Store` passes all of it; `test_<backend>_store.py` runs it over one.
 
 Filing
- 1. `enqueue` files an order: `pending`, or `scheduled` while its `run_after` lies ahead; attempt 1; its commands are the
-    names of the steps that the request plans; event 1 is `order_enqueued`. What was filed is what is read.
+ 1. `enqueue` files an order: `pending`, or `scheduled` while its `run_after` lies ahead; attempt 1; its commands are
+    the names of the steps that the request plans; event 1 is `order_enqueued`. What was filed is what is read.
  2. The same idempotency key with an equal request gives the same order, as it is by now, and `created` is False.
  3. The same key with another request raises IdempotencyConflict and changes nothing.
  4. However many use one key at once, one order comes of it, and one of them is told that it created it.
@@ -13,7 +13,8 @@ The queue
  6. A repository never has more running orders than its own limit, or where it has none than the limit of the call; 0
     pauses it. A full repository does not hold up the others.
  7. A claim makes the order `running` with its worker, a lease from now on, and a token higher than all before it; the
-    first one sets `started_at`; it writes `order_claimed`. The Claim holds the order as it then is, and all its steps.
+    first one sets `started_at`; it writes `order_claimed`. The Claim holds the order as it then is, and all its
+    steps.
  8. The same worker with the same request id gets the very claim it holds; once it gave that up, a new one.
  9. What is due goes on by itself: `claim` first makes scheduled and waiting orders `pending` whose time has come, the
     longest due first (a large number of them over several calls); a waiting one writes `order_resumed`.
@@ -21,29 +22,30 @@ The queue
     limit is passed.
 
 Leases
-11. `renew` lets the lease end a lease from now and says whether somebody asked to cancel. Expiry alone revokes nothing:
-    a late renewal holds as long as nobody took the order.
+11. `renew` lets the lease end a lease from now and says whether somebody asked to cancel. Expiry alone revokes
+    nothing: a late renewal holds as long as nobody took the order.
 12. Every call that presents a claim raises LostLease once its token is stale, and changes nothing.
 13. `reap` takes orders back whose lease has expired, the longest expired first, at most `limit`, and those of dead
-    workers whatever their lease. It writes `lease_lost`; the order is `pending` again, as its next attempt, in its old
-    place of the queue.
-14. Where that was the last attempt the order is `failed`, class `internal`, with a next action; where somebody had asked
-    to cancel it, it is `cancelled`; both write `order_finished`.
+    workers whatever their lease. It writes `lease_lost`; the order is `pending` again, as its next attempt, in its
+    old place of the queue.
+14. Where that was the last attempt the order is `failed`, class `internal`, with a next action; where somebody had
+    asked to cancel it, it is `cancelled`; both write `order_finished`.
 15. No step is `running` unless its order is: reaped steps have failed; released, waiting and cancelled ones are
     `cancelled`; those of an order that ends otherwise have failed.
-16. The attempt is 1 at first, and one more after a reap and after a retry; not after a release, a wait or a resumption.
+16. The attempt is 1 at first, and one more after a reap and after a retry; not after a release, a wait or a
+    resumption.
 
 The journal
-17. `append` adds events from `first_seq` on, without gaps: what is already there is dropped, a gap raises SequenceGap with
-    the journal's end. It returns the new end, which is the order's `last_seq`.
+17. `append` adds events from `first_seq` on, without gaps: what is already there is dropped, a gap raises SequenceGap
+    with the journal's end. It returns the new end, which is the order's `last_seq`.
 18. An event has the store's time, the order's attempt, and its kind, step and payload as they were offered. Appending
     and renewing are no state changes: `rev` and `updated_at` stay.
 19. Text that some store cannot hold (NUL, lone surrogates) is kept with U+FFFD in those places.
 
 A run
 20. `record` changes what is given and nothing else; the same again changes nothing.
-21. `start_step` opens the step of this attempt and is the order's `current_phase`. Started again within the attempt it is
-    a fresh run whose earlier cost stays; another attempt has rows of its own.
+21. `start_step` opens the step of this attempt and is the order's `current_phase`. Started again within the attempt
+    it is a fresh run whose earlier cost stays; another attempt has rows of its own.
 22. `finish_step` writes the step's end and adds its cost and tokens to the order, once: the first result stands.
     Completed and skipped steps move `next_step` behind them, others do not; a session id is taken over where given.
 23. `put_artifact` holds one row for each id of an order, the newest, in the order of their first writing.
@@ -60,32 +62,32 @@ Ends
     only notes when it was asked; a cancelled one stays as it is; completed and failed ones raise WrongState.
 29. `resume` makes a waiting order `pending`, with nothing left of its trouble, and writes `order_resumed`; any other
     raises WrongState.
-30. `retry` makes a failed or cancelled order `pending` as a new attempt that may crash at least once, with nothing left of
-    its end, and writes `order_resumed`; it goes on at its next step, or at `from_step` (1 to the number of its steps, else
-    InvalidInput); any other order raises WrongState.
-31. `delete` removes an order that has ended, with all that belongs to it, and frees its idempotency key; any other raises
-    WrongState.
-32. An order that does not exist: `get`, `cancel`, `resume`, `retry` and `delete` raise NotFound; its steps, events and
-    artifacts are empty.
+30. `retry` makes a failed or cancelled order `pending` as a new attempt that may crash at least once, with nothing
+    left of its end, and writes `order_resumed`; it goes on at its next step, or at `from_step` (1 to the number of
+    its steps, else InvalidInput); any other order raises WrongState.
+31. `delete` removes an order that has ended, with all that belongs to it, and frees its idempotency key; any other
+    raises WrongState.
+32. An order that does not exist: `get`, `cancel`, `resume`, `retry` and `delete` raise NotFound; its steps, events
+    and artifacts are empty.
 
 Reading
 33. `list_orders` gives the newest first, and page by page every order once, also while others are filed.
-34. It filters by statuses, by repository and by a piece of text in the request, the id, the repository's address or the
-    branch, whatever the case of A to Z and with no special characters; together they narrow.
+34. It filters by statuses, by repository and by a piece of text in the request, the id, the repository's address or
+    the branch, whatever the case of A to Z and with no special characters; together they narrow.
 35. `events` gives the journal forwards after a seq, or backwards before one but ascending, of all kinds or some.
-36. Every state change gives its order a higher `rev` than all before it. `changes` gives the orders that changed after a
-    `rev`, ascending, each once with its newest state; whoever follows it misses none. A deleted order is not in it.
+36. Every state change gives its order a higher `rev` than all before it. `changes` gives the orders that changed
+    after a `rev`, ascending, each once with its newest state; whoever follows it misses none. A deleted order is not
+    in it.
 37. `counts` tells the orders of each status, the oldest pending one, and who holds what until when.
 38. `check` passes while the state can be used.
 
 Waiting
-39. `wait_for_work`, `wait_for_events`, `wait_for_change` and `wait_for_cancel` return at once if it is there, else when this
-    server brings it about, else after `at_most`.
+39. `wait_for_work`, `wait_for_events`, `wait_for_change` and `wait_for_cancel` return at once if it is there, else
+    when this server brings it about, else after `at_most`.
 40. What comes between a look and the wait is not missed.
 
 Faults
 41. A writer that is killed leaves whole calls only: what it was told is done is there, and nothing is half there.
-42. Everything at once, from several servers, ends without an error and with every clause in force.
 """
 
 from .store_crowds import Crowds

@@ -5,6 +5,7 @@ import random
 import sys
 from collections import Counter
 from datetime import timedelta
+from itertools import chain, pairwise
 from pathlib import Path
 
 import anyio
@@ -41,12 +42,12 @@ def program(script: str, *arguments: str) -> list[str]:
 
 async def most_at_once(store: Store, order_ids: list[str]) -> int:
     """How many of these orders ran at the same time at most, as their journals tell it."""
-    moves = []
-    for order_id in order_ids:
-        for event in await journal(store, order_id):
-            if event.kind in ("order_claimed", "order_finished"):
-                # At the same instant, who leaves goes first.
-                moves.append((event.at, 1 if event.kind == "order_claimed" else -1))
+    moves = [
+        (event.at, 1 if event.kind == "order_claimed" else -1)  # at the same instant, who leaves goes first
+        for order_id in order_ids
+        for event in await journal(store, order_id)
+        if event.kind in ("order_claimed", "order_finished")
+    ]
     running = most = 0
     for _, step in sorted(moves):
         running += step
@@ -99,7 +100,7 @@ class Crowds:
         async with anyio.create_task_group() as group:
             for worker in range(3):
                 group.start_soon(run, worker)
-        assert sorted(order_id for order_id, _ in claimed) == sorted(sum(filed.values(), []))
+        assert sorted(order_id for order_id, _ in claimed) == sorted(chain.from_iterable(filed.values()))
         assert len({token for _, token in claimed}) == 60
         for order_ids in filed.values():
             assert await most_at_once(world.store, order_ids) <= 2
@@ -229,12 +230,9 @@ async def assert_consistent(world: World) -> None:
         attempts = [event.attempt for event in events]
         assert attempts == sorted(attempts)
         told = Counter(event.kind for event in events)
-        assert order.attempt == 1 + sum(
-            event.kind == "order_resumed" and '"retry"' in event.payload for event in events
-        ) + told["lease_lost"] - _last_attempts(events)
-        ends = sum(event.kind == "order_finished" for event in events)
         retries = sum(event.kind == "order_resumed" and '"retry"' in event.payload for event in events)
-        assert ends == retries + order.status.is_terminal
+        assert order.attempt == 1 + retries + told["lease_lost"] - _last_attempts(events)
+        assert told["order_finished"] == retries + order.status.is_terminal
         assert (order.status is Status.WAITING) == (order.waiting_reason is not None)
         assert order.status.is_terminal == (order.finished_at is not None)
         steps = await store.steps(order.agent_work_order_id)
@@ -245,7 +243,4 @@ async def assert_consistent(world: World) -> None:
 
 def _last_attempts(events: list[Event]) -> int:
     """Leases that were lost and brought no new attempt: the order ended with them."""
-    return sum(
-        earlier.kind == "lease_lost" and later.kind == "order_finished"
-        for earlier, later in zip(events, events[1:], strict=False)
-    )
+    return sum(earlier.kind == "lease_lost" and later.kind == "order_finished" for earlier, later in pairwise(events))

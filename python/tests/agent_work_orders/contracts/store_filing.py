@@ -41,7 +41,7 @@ class Filing:
         assert order.selected_commands == ("create-branch", "execute", "verify", "commit", "create-pr")
         assert order.created_at == order.updated_at
         assert before <= order.created_at <= await world.now()
-        assert order.started_at is order.finished_at is order.worker_id is order.waiting_reason is None
+        assert (order.started_at, order.finished_at, order.worker_id, order.waiting_reason) == (None,) * 4
         (event,) = await journal(world.store, new.order_id)
         assert (event.kind, event.attempt, event.step_order, event.at) == ("order_enqueued", 1, None, order.created_at)
         assert OrderEnqueued.model_validate_json(event.payload).steps == list(order.selected_commands)
@@ -159,7 +159,7 @@ class Filing:
         ):
             with pytest.raises(NotFound):
                 await call
-        assert await store.steps(NOBODY) == await store.events(NOBODY) == await store.artifacts(NOBODY) == []
+        assert (await store.steps(NOBODY), await store.events(NOBODY), await store.artifacts(NOBODY)) == ([], [], [])
 
     @clause(12)
     async def test_a_deleted_order_is_lost_to_its_last_holder(self, world: World) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import shlex
 import threading
 import time
@@ -29,10 +30,7 @@ JSONS: st.SearchStrategy[object] = st.recursive(
 ENCODINGS: dict[str, Callable[[str], str]] = {
     "plain": lambda value: value,
     "url": lambda value: quote(value, safe=""),
-    "url, lower case": lambda value: "".join(
-        char.lower() if place and (value_ := quote(value, safe=""))[place - 1] == "%" else char
-        for place, char in enumerate(quote(value, safe=""))
-    ),
+    "url, lower case": lambda value: re.sub("%..", lambda code: code.group().lower(), quote(value, safe="")),
     "url path": quote,
     "form": quote_plus,
     "json": lambda value: json.dumps(value)[1:-1],

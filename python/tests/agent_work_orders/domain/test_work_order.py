@@ -98,7 +98,6 @@ def test_what_must_be_there_is_missed_by_its_name(field: str) -> None:
         ("github_issue_number", "12", 12),
         ("github_issue_number", "#12", 12),
         ("github_issue_number", 2**31 - 1, 2**31 - 1),
-        ("github_issue_number", None, None),
         ("sandbox_type", "git_worktree", "git_worktree"),
         ("base_branch", "release/1.x", "release/1.x"),
         ("working_subdir", "packages/web", "packages/web"),
@@ -121,6 +120,17 @@ def test_what_must_be_there_is_missed_by_its_name(field: str) -> None:
 )  # fmt: skip
 def test_a_field_within_bounds_is_kept(field: str, value: object, kept: object) -> None:
     assert getattr(filed(**{field: value}), field) == kept
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "selected_commands", "github_issue_number", "base_branch", "working_subdir", "model", "timeout_seconds",
+        "max_cost_usd", "idempotency_key", "run_after",
+    ],
+)  # fmt: skip
+def test_null_is_the_same_as_leaving_it_out(field: str) -> None:
+    assert filed(**{field: None}) == filed()
 
 
 @given(st.text(max_size=300), st.text(max_size=50), st.text(max_size=50))

@@ -1,0 +1,76 @@
+"""One stage and one server for a whole worker, and repositories of each test's own."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Protocol
+from uuid import uuid4
+
+import pytest
+
+from src.agent_work_orders.rehearsal import Stage, stage_in_thread
+
+from .archon import Archon, running_archon
+from .remote import Remote
+from .scripts import FILES, Json
+
+
+class MakeRepository(Protocol):
+    def __call__(self, files: Mapping[str, str | bytes] = ..., *, default_branch: str = ...) -> Remote: ...
+
+
+class StartArchon(Protocol):
+    def __call__(self, home: Path | None = ..., **settings: str) -> Archon: ...
+
+
+@pytest.fixture(scope="session")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with stage_in_thread(tmp_path_factory.mktemp("stage")) as stage:
+        yield stage
+
+
+@pytest.fixture(scope="session")
+def archon(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archon]:
+    """The server of all tests that need no other settings and leave it running."""
+    with running_archon(tmp_path_factory.mktemp("archon") / "home", stage) as archon:
+        yield archon
+
+
+@pytest.fixture
+def start_archon(stage: Stage, tmp_path: Path) -> Iterator[StartArchon]:
+    """Starts servers of the test's own; a second one on the same home follows a first that has ended."""
+    with ExitStack() as stack:
+
+        def start(home: Path | None = None, **settings: str) -> Archon:
+            return stack.enter_context(running_archon(home or tmp_path / "home", stage, settings))
+
+        yield start
+
+
+@pytest.fixture
+def play(stage: Stage) -> Callable[..., None]:
+    """From now on the model says what these scripts say."""
+
+    def play(*scripts: Json) -> None:
+        stage.model.play({"scripts": list(scripts)})
+
+    return play
+
+
+@pytest.fixture
+def make_repository(stage: Stage) -> MakeRepository:
+    """Repositories that no other test has."""
+
+    def make(files: Mapping[str, str | bytes] = FILES, *, default_branch: str = "main") -> Remote:
+        owner, name = "story", uuid4().hex[:12]
+        url = stage.add_repository(owner, name, files, default_branch)
+        made = stage.repositories.find(owner, name)
+        assert made is not None
+        return Remote(stage, owner, name, url, made.path)
+
+    return make
+
+
+@pytest.fixture
+def remote(make_repository: MakeRepository) -> Remote:
+    return make_repository()
