@@ -20,19 +20,24 @@ from fastapi import APIRouter, FastAPI
 
 from .agent.checks import CommandChecks
 from .agent.claude_cli import ClaudeCli
-from .agent.confinement import choose_confinement
+from .agent.confinement import Confinement, choose_confinement
 from .agent.strays import is_alive, process_identity, sweep_strays
 from .api import router as api_router
 from .api.deps import STATE_NAME, ApiContext, HealthCheck, SwitchedOff, WorkerStatus
 from .api.guard import GuardPolicy
 from .checkout import GitCheckouts
-from .domain.errors import WorkOrderError
+from .desk.desk import Desk
+from .desk.home import look_at_storage, prepare_home
+from .desk.live import LiveSettings
+from .desk.results import LastResults
+from .domain.errors import WorkOrderError, WrongState
 from .domain.redaction import Redactor
 from .domain.repository import HostPolicy, Repository, parse_repository_url
+from .domain.setting import Finding, Offer, Subject
 from .forge.github import GitHubForge
-from .host import HostSecrets
-from .ports import Limits, Secrets, Store, Tools
-from .settings import InvalidSettings, Settings, load_settings
+from .host import HostSecrets, HostSettings
+from .ports import Limits, SecretKeeper, Secrets, StoredSettings, Tools
+from .settings import InvalidSettings, Settings
 from .store.sqlite import SqliteStore
 from .worker.reaper import Reaper
 from .worker.worker import Worker
@@ -61,96 +66,161 @@ router.include_router(api_router)
 
 @asynccontextmanager
 async def open_plugin(environ: Mapping[str, str]) -> AsyncIterator[ApiContext | SwitchedOff]:
-    """The running plugin, or why it is off: not wanted, or settings that cannot be used."""
-    try:
-        settings = load_settings(environ)
-    except InvalidSettings as error:
-        logger.error("Agent Work Orders stays off: %s. Correct these variables and restart the server.", error)
-        yield SwitchedOff(f"Its settings cannot be used: {error}.", "Correct these variables and restart the server.")
-        return
-    if not settings.enabled:
-        yield SwitchedOff()
-        return
+    """The running plugin, or why it is off: not wanted, or a start that cannot be. The host goes on either way."""
     async with AsyncExitStack() as stack:
-        secrets: Secrets = HostSecrets()
-        rehearsal: dict[str, str] | None = None
-        if settings.rehearsal:
-            settings, secrets, rehearsal = await _open_rehearsal(stack, settings, environ)
-        redactor = Redactor()
-        redactor.register(settings.api_token)
-        tools = await build_tools(stack, settings, _Registered(secrets, redactor), redactor)
-        async with run_plugin(settings, tools, rehearsal) as context:
-            yield context
+        opened: ApiContext | SwitchedOff
+        try:
+            opened = await _open(stack, environ)
+        except InvalidSettings as error:
+            logger.error("Agent Work Orders stays off: %s. Correct this and restart the server.", error)
+            opened = SwitchedOff(f"Its settings cannot be used: {error}.", "Correct this and restart the server.")
+        except WorkOrderError as error:
+            logger.error("Agent Work Orders stays off: %s %s", error.message, error.next_action)
+            opened = SwitchedOff(error.message, f"{error.next_action} Then restart the server.")
+        yield opened
 
 
-async def build_tools(stack: AsyncExitStack, settings: Settings, secrets: Secrets, redactor: Redactor) -> Tools:
-    """The toolbox of a server; what has to be closed is put on the stack."""
-    for folder in (settings.home, settings.repositories, settings.work_orders):
-        # Traversable, so that agents of another user reach their own checkout; what is private has its own mode.
-        await to_thread.run_sync(_make_folder, folder)
-    confinement = choose_confinement(settings.agent_user)
-    policy = HostPolicy(settings.allowed_repository_hosts, insecure=settings.insecure_repository_hosts)
+async def _open(stack: AsyncExitStack, environ: Mapping[str, str]) -> ApiContext | SwitchedOff:
+    stored = HostSettings()
+    live = LiveSettings(environ, stored)
+    await live.open()
+    if not live.current().enabled:
+        return SwitchedOff()
+    secrets: SecretKeeper = HostSecrets()
+    rehearsal: dict[str, str] | None = None
+    await to_thread.run_sync(prepare_home, live.current())
+    if live.current().rehearsal:
+        live, secrets, rehearsal = await _open_rehearsal(stack, live.current(), environ, stored)
+    redactor = Redactor()
+    redactor.register(live.current().api_token)
+    known = _Registered(secrets, redactor)
+    tools, store = await build_tools(stack, live, known, redactor)
+    desk = Desk(
+        live,
+        stored,
+        known,
+        store,
+        redactor,
+        tools.repository,
+        testers_of(live, known, tools, store),
+        LastResults(live.current().home / "logs" / "settings-tests.json"),
+    )
+    return await stack.enter_async_context(run_plugin(live, tools, desk, rehearsal))
+
+
+async def build_tools(
+    stack: AsyncExitStack, live: LiveSettings, secrets: Secrets, redactor: Redactor
+) -> tuple[Tools, SqliteStore]:
+    """The toolbox of a server; what has to be closed is put on the stack. Live settings are asked for at every use."""
+    start = live.current()
+    confinement = choose_confinement(start.agent_user)
 
     def repository(url: str) -> Repository:
-        return parse_repository_url(url, policy)
-
-    def limits() -> Limits:
-        return Limits(
-            slots=settings.max_concurrent,
-            per_repository=settings.max_concurrent_per_repository,
-            lease=timedelta(seconds=settings.lease),
-            step_timeout=timedelta(seconds=settings.step_timeout),
-            stall_timeout=timedelta(seconds=settings.stall_timeout),
-            max_cost_usd=settings.max_cost_usd,
-            model=settings.claude_model,
-            verify_command=settings.verify_command,
-            commands_dir=settings.commands_dir,
+        now = live.current()
+        return parse_repository_url(
+            url, HostPolicy(now.allowed_repository_hosts, insecure=now.insecure_repository_hosts)
         )
 
-    store: Store = await stack.enter_async_context(SqliteStore.open(settings.home / "awo.db"))
-    return Tools(
+    def limits() -> Limits:
+        now = live.current()
+        return Limits(
+            slots=now.max_concurrent,
+            per_repository=now.max_concurrent_per_repository,
+            lease=timedelta(seconds=now.lease),
+            step_timeout=timedelta(seconds=now.step_timeout),
+            stall_timeout=timedelta(seconds=now.stall_timeout),
+            max_cost_usd=now.max_cost_usd,
+            model=now.claude_model,
+            verify_command=now.verify_command,
+            commands_dir=now.commands,
+        )
+
+    store = await stack.enter_async_context(SqliteStore.open(start.home / "awo.db"))
+    tools = Tools(
         store=store,
         checkouts=GitCheckouts(
-            settings.repositories,
-            freshness=timedelta(seconds=settings.fetch_freshness),
-            insecure_hosts=lambda: settings.insecure_repository_hosts,
-            agent_user=_ids_of(settings.agent_user),
+            start.repositories,
+            freshness=lambda: timedelta(seconds=live.current().fetch_freshness),
+            insecure_hosts=lambda: live.current().insecure_repository_hosts,
+            agent_user=_ids_of(start.agent_user),
         ),
-        agent=ClaudeCli(
-            lambda: settings.claude_cli_path,
-            confinement,
-            base_url=lambda: settings.anthropic_base_url,
-            permission_mode=lambda: settings.claude_permission_mode,
-        ),
+        agent=_claude(live, confinement),
         checks=CommandChecks(confinement),
-        forge=GitHubForge(lambda: settings.github_api_url, lambda: secrets.get("GITHUB_TOKEN")),
+        forge=GitHubForge(
+            lambda: live.current().github_api_url, lambda repository: secrets.get("GITHUB_TOKEN", repository)
+        ),
         secrets=secrets,
         redactor=redactor,
         limits=limits,
         repository=repository,
-        work_orders_dir=settings.work_orders,
-        rehearsal=settings.rehearsal,
+        work_orders_dir=start.work_orders,
+        rehearsal=start.rehearsal,
+    )
+    return tools, store
+
+
+def testers_of(
+    live: LiveSettings, secrets: Secrets, tools: Tools, store: SqliteStore
+) -> dict[Subject, Callable[[Offer], Awaitable[list[Finding]]]]:
+    """What the test buttons do."""
+
+    async def database(offer: Offer) -> list[Finding]:
+        return [*await store.probe(), await _settings_can_be_read(live)]
+
+    async def storage(offer: Offer) -> list[Finding]:
+        return await to_thread.run_sync(look_at_storage, live.current())
+
+    return {"database": database, "storage": storage}
+
+
+async def _settings_can_be_read(live: LiveSettings) -> Finding:
+    await live.refresh()
+    if live.stored_problem:
+        return Finding(
+            name="settings",
+            ok=False,
+            detail=live.stored_problem,
+            next_action="Check that Archon's own database can be reached; the last values stay in force.",
+        )
+    return Finding(name="settings", ok=True, detail="Archon's settings can be read.")
+
+
+def _claude(live: LiveSettings, confinement: Confinement, max_retries: int = 4) -> ClaudeCli:
+    return ClaudeCli(
+        lambda: live.current().claude_cli_path,
+        confinement,
+        base_url=lambda: live.current().anthropic_base_url,
+        permission_mode=lambda: live.current().claude_permission_mode,
+        max_retries=max_retries,
     )
 
 
 @asynccontextmanager
-async def run_plugin(settings: Settings, tools: Tools, rehearsal: dict[str, str] | None) -> AsyncIterator[ApiContext]:
-    """Runs worker and reaper while the block lasts; at its end every claim is given back."""
-    confinement = choose_confinement(settings.agent_user)
+async def run_plugin(
+    live: LiveSettings, tools: Tools, desk: Desk, rehearsal: dict[str, str] | None
+) -> AsyncIterator[ApiContext]:
+    """Runs worker, reaper and the look-out for new settings while the block lasts; then every claim is given back."""
+    confinement = choose_confinement(live.current().agent_user)
     stopping = anyio.Event()
     worker = Worker(tools, f"{_this_machine()}/{process_identity()}")
     reaper = Reaper(tools, _dead_among)
+
+    def guard_policy() -> GuardPolicy:
+        now = live.current()
+        return GuardPolicy(
+            bound_to_loopback=now.listens_on_loopback,
+            allowed_hosts=now.allowed_hosts,
+            allowed_origins=now.allowed_origins,
+            token=now.api_token,
+        )
+
     context = ApiContext(
         tools=tools,
-        guard_policy=lambda: GuardPolicy(
-            bound_to_loopback=settings.listens_on_loopback,
-            allowed_hosts=settings.allowed_hosts,
-            allowed_origins=settings.allowed_origins,
-            token=settings.api_token,
-        ),
+        desk=desk,
+        guard_policy=guard_policy,
         stopping=stopping,
-        health=lambda: check_health(settings, tools),
-        workers=lambda: WorkerStatus(worker.worker_id, settings.max_concurrent, worker.busy, confinement.name),
+        health=lambda: check_health(live.current(), tools, desk),
+        workers=lambda: WorkerStatus(worker.worker_id, live.current().max_concurrent, worker.busy, confinement.name),
         rehearsal=rehearsal,
     )
     for pid in await to_thread.run_sync(sweep_strays):
@@ -158,6 +228,7 @@ async def run_plugin(settings: Settings, tools: Tools, rehearsal: dict[str, str]
     with stop_on_signals(stopping):
         async with anyio.create_task_group() as services:
             services.start_soon(_kept_running, "reaper", reaper.run, stopping)
+            services.start_soon(_kept_running, "look-out for settings", live.run, stopping)
             async with anyio.create_task_group() as work:
                 work.start_soon(_kept_running, "worker", lambda: worker.run(stopping), stopping)
                 if rehearsal:
@@ -167,36 +238,46 @@ async def run_plugin(settings: Settings, tools: Tools, rehearsal: dict[str, str]
             services.cancel_scope.cancel()
 
 
-async def check_health(settings: Settings, tools: Tools) -> list[HealthCheck]:
+async def check_health(settings: Settings, tools: Tools, desk: Desk) -> list[HealthCheck]:
     """Everything AWO leans on, asked anew."""
     checks = [await _checked("store", tools.store.check, "The state can be read and written.")]
     checks.append(await _checked("agent", tools.agent.describe, "The agent can be started."))
     checks.append(await to_thread.run_sync(_folder_check, settings.repositories))
-    key = await tools.secrets.get("ANTHROPIC_API_KEY") or await tools.secrets.get("CLAUDE_CODE_OAUTH_TOKEN")
     checks.append(
-        HealthCheck("claude_credentials", True, "A key for the model is set.")
-        if key
-        else HealthCheck(
+        await _secret_check(
             "claude_credentials",
-            False,
+            tools.secrets,
+            ("ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"),
+            "A key for the model is set.",
             "No key for the model is set.",
-            "Set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN and restart the server.",
-            required=False,
+            "Save one in Archon's settings, or set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN.",
         )
     )
-    token = await tools.secrets.get("GITHUB_TOKEN")
     checks.append(
-        HealthCheck("github_token", True, "A GitHub token is set.")
-        if token
-        else HealthCheck(
+        await _secret_check(
             "github_token",
-            False,
+            tools.secrets,
+            ("GITHUB_TOKEN",),
+            "A GitHub token is set.",
             "No GitHub token is set: nothing can be pushed and no pull request opened.",
-            "Set GITHUB_TOKEN (contents and pull requests, read and write) and restart the server.",
-            required=False,
+            "Save one in Archon's settings or set GITHUB_TOKEN (contents and pull requests, read and write).",
         )
     )
+    found = desk.health()
+    checks.append(HealthCheck(found.name, found.ok, found.detail, found.next_action, required=found.required))
     return checks
+
+
+async def _secret_check(
+    name: str, secrets: Secrets, variables: tuple[str, ...], well: str, missing: str, next_action: str
+) -> HealthCheck:
+    try:
+        found = [await secrets.get(variable) for variable in variables]
+    except WorkOrderError as error:
+        return HealthCheck(name, False, error.message, error.next_action, required=False)
+    if any(found):
+        return HealthCheck(name, True, well)
+    return HealthCheck(name, False, missing, next_action, required=False)
 
 
 @contextmanager
@@ -236,37 +317,59 @@ def stop_on_signals(stopping: anyio.Event) -> Iterator[None]:
 
 
 async def _open_rehearsal(
-    stack: AsyncExitStack, settings: Settings, environ: Mapping[str, str]
-) -> tuple[Settings, Secrets, dict[str, str]]:
+    stack: AsyncExitStack, settings: Settings, environ: Mapping[str, str], stored: StoredSettings
+) -> tuple[LiveSettings, SecretKeeper, dict[str, str]]:
     from .rehearsal.sample import REQUEST
     from .rehearsal.stage import open_stage
 
     stage = await stack.enter_async_context(open_stage(settings.home / "rehearsal"))
     on_stage = {**environ, **stage.environment()}
     shown = {"repository_url": stage.repository_url, "github_api_url": stage.github_api_url, "request": REQUEST}
-    return load_settings(on_stage), _StageSecrets(on_stage), shown
+    live = LiveSettings(on_stage, stored)
+    await live.open()
+    return live, _StageSecrets(on_stage), shown
 
 
 class _StageSecrets:
-    """The stage's own credentials: a rehearsal never touches a real one."""
+    """The stage's own credentials: a rehearsal never touches a real one, and keeps none."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
 
-    async def get(self, name: str) -> str | None:
+    def variable(self, name: str) -> str | None:
+        return name
+
+    async def get(self, name: str, repository: Repository | None = None) -> str | None:
         return self._environ.get(name) if name in ("GITHUB_TOKEN", "ANTHROPIC_API_KEY") else None
+
+    async def save(self, name: str, value: str, repository: Repository | None = None) -> None:
+        raise self._refusal()
+
+    async def remove(self, name: str, repository: Repository | None = None) -> None:
+        raise self._refusal()
+
+    async def repositories(self, name: str) -> list[str]:
+        return []
+
+    def _refusal(self) -> WrongState:
+        return WrongState("A rehearsal keeps no secrets.", next_action="Restart the server without AWO_REHEARSAL.")
 
 
 class _Registered:
     """Secrets that are made known to the redactor before anybody uses them."""
 
-    def __init__(self, secrets: Secrets, redactor: Redactor) -> None:
+    def __init__(self, secrets: SecretKeeper, redactor: Redactor) -> None:
         self._secrets, self._redactor = secrets, redactor
+        self.variable, self.remove, self.repositories = secrets.variable, secrets.remove, secrets.repositories
 
-    async def get(self, name: str) -> str | None:
-        value = await self._secrets.get(name)
+    async def get(self, name: str, repository: Repository | None = None) -> str | None:
+        value = await self._secrets.get(name, repository)
         self._redactor.register(value)
         return value
+
+    async def save(self, name: str, value: str, repository: Repository | None = None) -> None:
+        self._redactor.register(value)
+        await self._secrets.save(name, value, repository)
 
 
 async def _kept_running(name: str, run: Callable[[], Awaitable[None]], stopping: anyio.Event) -> None:
@@ -291,10 +394,6 @@ def _folder_check(folder: Path) -> HealthCheck:
     if os.access(folder, os.W_OK | os.X_OK):
         return HealthCheck("storage", True, f"{folder} can be written.")
     return HealthCheck("storage", False, f"{folder} cannot be written.", f"Run: chmod u+rwx '{folder}', as its owner.")
-
-
-def _make_folder(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True, mode=0o711)
 
 
 def _dead_among(worker_ids: Iterable[str]) -> list[str]:

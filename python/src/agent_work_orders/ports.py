@@ -1,15 +1,18 @@
 """Everything the workflow, the worker and the API need from the outside world, on one page."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
+from anyio.lowlevel import checkpoint
+
 from .domain.errors import FailureClass
 from .domain.events import Draft, Event, Payload
 from .domain.redaction import Redactor
 from .domain.repository import Repository
+from .domain.setting import AuditEntry, Offer, SecretView, SettingsPage, Subject, TestResult
 from .domain.status import Status, WaitingReason
 from .domain.work_order import (
     Artifact,
@@ -242,6 +245,8 @@ class AgentTurn:
     stall_timeout: timedelta
     max_cost_usd: float | None
     credentials: dict[str, str] = field(default_factory=dict, repr=False)
+    # Awaited between slices of output: it lets the loop go on, and waits while the listener is behind.
+    give_way: Callable[[], Awaitable[None]] = checkpoint
 
 
 @dataclass(frozen=True)
@@ -337,9 +342,73 @@ class Forge(Protocol):
 class Secrets(Protocol):
     """Secrets by name: `GITHUB_TOKEN`, `ANTHROPIC_API_KEY`, `CLAUDE_CODE_OAUTH_TOKEN`."""
 
-    async def get(self, name: str) -> str | None:
-        """None if there is none. StepFailed (auth) for one that is stored and cannot be opened; StoreUnavailable."""
+    async def get(self, name: str, repository: Repository | None = None) -> str | None:
+        """None if there is none. StepFailed (auth) for one that is stored and cannot be opened; StoreUnavailable.
+
+        One that was saved for the repository comes before the one for all.
+        """
         ...
+
+
+class SecretKeeper(Secrets, Protocol):
+    """Secrets that people may replace. With a repository, the one that is for this repository alone."""
+
+    def variable(self, name: str) -> str | None:
+        """The environment variable that gives it and so keeps people from replacing it; None if there is none."""
+        ...
+
+    async def save(self, name: str, value: str, repository: Repository | None = None) -> None:
+        """Encrypted at rest. StoreUnavailable, and nothing has changed."""
+        ...
+
+    async def remove(self, name: str, repository: Repository | None = None) -> None:
+        """No error if there is none. StoreUnavailable, and nothing has changed."""
+        ...
+
+    async def repositories(self, name: str) -> list[str]:
+        """Keys of the repositories that have one of their own."""
+        ...
+
+
+# --- Settings --------------------------------------------------------------------------------------------------------
+
+
+class StoredSettings(Protocol):
+    """Settings that people save: texts by the name of their variable. No secrets."""
+
+    async def load(self) -> dict[str, str]:
+        """All that are saved, as they are now on whatever server; StoreUnavailable."""
+        ...
+
+    async def save(self, changes: Mapping[str, str | None]) -> None:
+        """All or none; None takes one away. StoreUnavailable, and nothing has changed."""
+        ...
+
+
+class AuditLog(Protocol):
+    """Who changed which setting. The store keeps it."""
+
+    async def audit_append(self, by: str, setting: str, action: str, old: str | None, new: str | None) -> None: ...
+    async def audit_page(self, limit: int, before: int | None = None, setting: str | None = None) -> list[AuditEntry]:
+        """Newest first; only entries below `before`, only of one setting."""
+        ...
+
+
+class SettingsDesk(Protocol):
+    """What the API does with settings. `by` says who asked."""
+
+    async def read(self) -> SettingsPage: ...
+    async def change(self, changes: Mapping[str, object], version: str, by: str) -> SettingsPage:
+        """All or nothing. None puts a setting back to what the other sources say.
+
+        InvalidInput names every setting that is wrong; SettingsChanged when `version` (`*` for any) is not the newest.
+        """
+        ...
+
+    async def save_secret(self, name: str, value: str, by: str, repository_url: str | None) -> SecretView: ...
+    async def remove_secret(self, name: str, by: str, repository_url: str | None) -> SecretView: ...
+    async def audit(self, limit: int, before: int | None) -> list[AuditEntry]: ...
+    async def test(self, subject: Subject, offer: Offer) -> TestResult: ...
 
 
 # --- The toolbox -----------------------------------------------------------------------------------------------------

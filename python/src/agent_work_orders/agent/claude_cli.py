@@ -112,7 +112,7 @@ class ClaudeCli:
             except OSError as problem:
                 raise _cannot_start(f"{problem.strerror or problem}") from problem
             # Nothing of it runs any more; what it wrote while it was being stopped counts too.
-            await drain_to_the_end(tail, reading, tell)
+            await drain_to_the_end(tail, reading, tell, turn.give_way)
         said = await to_thread.run_sync(_end_of, stderr)
         if turn.session_id is not None and is_unknown_session(reading, said):
             return None
@@ -193,7 +193,7 @@ async def _watch(
     stopped = None
     with anyio.move_on_after(turn.timeout.total_seconds()) as wall_clock:
         await child.feed(_message(turn.prompt))
-        stopped = await follow(child, tail, reading, tell, turn.stall_timeout)
+        stopped = await follow(child, tail, reading, tell, turn.stall_timeout, turn.give_way)
     return timed_out(turn.timeout) if wall_clock.cancelled_caught else stopped
 
 

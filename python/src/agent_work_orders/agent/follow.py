@@ -1,6 +1,6 @@
 """Follows what a child says while it says it, without ever holding up the loop. Knows no command line."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from time import perf_counter
 
@@ -20,13 +20,18 @@ _LONGEST_HOLD_SECONDS = 0.003
 
 
 async def follow(
-    child: Child, tail: LineTail, reading: Reading, tell: Callable[[Payload], None], stall: timedelta
+    child: Child,
+    tail: LineTail,
+    reading: Reading,
+    tell: Callable[[Payload], None],
+    stall: timedelta,
+    give_way: Callable[[], Awaitable[None]] = checkpoint,
 ) -> AgentFailure | None:
     """Tells what the child says until it has ended (None), or until it was silent for too long."""
     heard_at = told_at = anyio.current_time()
     while True:
         ended = child.exit_code is not None
-        heard, told = await drain(tail, reading, tell)
+        heard, told = await drain(tail, reading, tell, give_way)
         now = anyio.current_time()
         if ended:
             return None
@@ -38,8 +43,13 @@ async def follow(
         await anyio.sleep(_pause(now - heard_at, now - told_at))
 
 
-async def drain(tail: LineTail, reading: Reading, tell: Callable[[Payload], None]) -> tuple[bool, bool]:
-    """Tells all whole lines that are there, giving way to the loop every few milliseconds.
+async def drain(
+    tail: LineTail,
+    reading: Reading,
+    tell: Callable[[Payload], None],
+    give_way: Callable[[], Awaitable[None]] = checkpoint,
+) -> tuple[bool, bool]:
+    """Tells all whole lines that are there, giving way to the loop (and to a slow listener) every few milliseconds.
 
     Whether there were any, and whether any said something.
     """
@@ -49,15 +59,20 @@ async def drain(tail: LineTail, reading: Reading, tell: Callable[[Payload], None
     while line is not None:
         told = _feed(line, reading, tell) or told
         if perf_counter() - began > _LONGEST_HOLD_SECONDS:
-            await checkpoint()
+            await give_way()
             began = perf_counter()
         line = tail.next_line()
     return heard, told
 
 
-async def drain_to_the_end(tail: LineTail, reading: Reading, tell: Callable[[Payload], None]) -> None:
+async def drain_to_the_end(
+    tail: LineTail,
+    reading: Reading,
+    tell: Callable[[Payload], None],
+    give_way: Callable[[], Awaitable[None]] = checkpoint,
+) -> None:
     """For a child that has ended: also the last line, if only its end is missing."""
-    await drain(tail, reading, tell)
+    await drain(tail, reading, tell, give_way)
     _feed(_whole(tail.unfinished()), reading, tell)
 
 

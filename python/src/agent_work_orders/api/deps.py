@@ -9,7 +9,7 @@ import anyio
 from fastapi import Depends, Path, Request
 
 from ..domain.errors import NotFound
-from ..ports import Tools
+from ..ports import SettingsDesk, Tools
 from .errors import Refused
 from .guard import GuardPolicy
 
@@ -49,6 +49,8 @@ class ApiContext:
     health: Callable[[], Awaitable[list[HealthCheck]]]
     workers: Callable[[], WorkerStatus]
     enabled: bool = True
+    # Settings as people see and change them; None only where a test has no use for them.
+    desk: SettingsDesk | None = None
     # What a rehearsal plays with (addresses and the sample request), for people who try it out; None in earnest.
     rehearsal: Mapping[str, str] | None = None
     # How often a silent stream says that it is alive, in seconds: proxies cut what is quiet for long.

@@ -4,7 +4,7 @@ Our own, because uvicorn waits for open streams before it stops, and libraries e
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import timedelta
 
@@ -21,7 +21,9 @@ log = logging.getLogger(__name__)
 Write = Callable[[bytes], Awaitable[None]]
 Follow = Callable[[Write], Awaitable[None]]
 
-BATCH = 1000
+BATCH = 500
+# Few writes for many small events, and no large buffers for a slow reader; in characters.
+MAX_PIECE = 128 * 1024
 # News from another server is seen at the latest after this; our own store wakes us at once.
 POLL = timedelta(seconds=1)
 # What a browser waits before it connects again, in milliseconds.
@@ -89,7 +91,8 @@ async def follow_order(store: Store, order_id: str, after_seq: int, heartbeat: f
         try:
             events = await store.events(order_id, after_seq=after_seq, limit=BATCH)
             if events:
-                await write("".join(f"id: {e.seq}\nevent: {e.kind}\ndata: {e.to_json()}\n\n" for e in events).encode())
+                for piece in _pieces(f"id: {e.seq}\nevent: {e.kind}\ndata: {e.to_json()}\n\n" for e in events):
+                    await write(piece)
                 after_seq, quiet_since = events[-1].seq, anyio.current_time()
                 look = look or events[-1].kind == OrderFinished.kind
             if look and len(events) < BATCH:
@@ -115,12 +118,10 @@ async def follow_changes(store: Store, after_rev: int, heartbeat: float, write: 
         try:
             orders = await store.changes(after_rev)
             if orders:
-                await write(
-                    "".join(
-                        f"id: {order.rev}\nevent: order_changed\ndata: {order.model_dump_json()}\n\n"
-                        for order in orders
-                    ).encode()
-                )
+                for piece in _pieces(
+                    f"id: {one.rev}\nevent: order_changed\ndata: {one.model_dump_json()}\n\n" for one in orders
+                ):
+                    await write(piece)
                 after_rev, quiet_since = orders[-1].rev, anyio.current_time()
             await store.wait_for_change(after_rev, POLL)
         except StoreUnavailable:
@@ -128,3 +129,17 @@ async def follow_changes(store: Store, after_rev: int, heartbeat: float, write: 
         if anyio.current_time() - quiet_since >= heartbeat:
             await write(HEARTBEAT)
             quiet_since = anyio.current_time()
+
+
+def _pieces(frames: Iterable[str]) -> Iterator[bytes]:
+    """The frames, joined into pieces of about `MAX_PIECE`; none is cut."""
+    waiting: list[str] = []
+    size = 0
+    for frame in frames:
+        waiting.append(frame)
+        size += len(frame)
+        if size >= MAX_PIECE:
+            yield "".join(waiting).encode()
+            waiting, size = [], 0
+    if waiting:
+        yield "".join(waiting).encode()

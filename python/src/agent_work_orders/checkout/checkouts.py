@@ -20,7 +20,7 @@ from .checkout import GitCheckout
 from .child import Progress
 from .failures import refused
 from .git import EXCLUDED, Git, Remote
-from .mirror import BRANCHES, Mirror, OrderState
+from .mirror import BRANCHES, ORDER_ID, Mirror, OrderState
 
 _CONFIG = """\
 [core]
@@ -48,7 +48,7 @@ class GitCheckouts:
         self,
         repositories_dir: Path,
         *,
-        freshness: timedelta,
+        freshness: Callable[[], timedelta],
         insecure_hosts: Callable[[], frozenset[str]],
         agent_user: tuple[int, int] | None = None,
         git: str = "git",
@@ -108,7 +108,8 @@ class GitCheckouts:
 
     async def _start(self, mirror: Mirror, order: WorkOrder, remote: Remote, progress: Progress) -> OrderState:
         """Where an order starts from: the base branch as the remote has it now, or the commit it once started from."""
-        fetched = mirror.fresh(self._freshness, float("inf")) or await mirror.refresh(remote, self._freshness, progress)
+        freshness = self._freshness()
+        fetched = mirror.fresh(freshness, float("inf")) or await mirror.refresh(remote, freshness, progress)
         base_branch = order.base_branch or fetched.default
         if base_branch is None:
             raise refused("The repository has no default branch", "File the work order again and name its base_branch.")
@@ -192,6 +193,8 @@ class GitCheckouts:
         return Mirror(self._runner, self._mirrors, repository.key, self._clone_limit)
 
     def _root(self, order: WorkOrder, repository: Repository) -> Path:
+        if not ORDER_ID.match(order.agent_work_order_id):
+            raise ValueError(f"not an order id: {order.agent_work_order_id!r}")
         return self._directory / order.agent_work_order_id / repository.name
 
     def _remote(self, repository: Repository, token: str | None) -> Remote:

@@ -175,6 +175,10 @@ def _delete(top: int, name: str, problems: list[str]) -> list[str]:
 
 
 def _open_up(name: str, directory: int) -> None:
-    mode = os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode
-    if mode & 0o700 != 0o700:
-        os.chmod(name, 0o700, dir_fd=directory)
+    """Gives a directory's rights back to its owner, by its descriptor: its name could lead elsewhere by now."""
+    descriptor = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        if os.fstat(descriptor).st_mode & 0o700 != 0o700:
+            Path(f"/proc/self/fd/{descriptor}").chmod(0o700)
+    finally:
+        os.close(descriptor)

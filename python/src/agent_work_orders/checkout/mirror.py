@@ -24,7 +24,7 @@ from .git import Git, Remote
 
 BRANCHES = "refs/remotes/origin/"
 _CONFIG = b"[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n"
-_ORDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}\Z")
+ORDER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}\Z")
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Mirror:
     # --- What orders keep here
 
     def order_dir(self, order_id: str) -> Path:
-        if not _ORDER.match(order_id):
+        if not ORDER_ID.match(order_id):
             raise ValueError(f"not an order id: {order_id!r}")
         return self.path / "awo" / order_id
 

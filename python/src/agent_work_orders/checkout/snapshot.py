@@ -130,11 +130,12 @@ class Snapshotter:
         return paths & links
 
     async def _is_whole(self, head: str, base: str) -> bool:
-        """Whether the mirror has the commit and everything it needs beyond the base."""
-        output = await self.git.run(
-            "rev-list", "--objects", "--quiet", head, f"^{base}", git_dir=self.mirror, expect=range(256)
-        )
-        return output.exit_code == 0
+        """Whether the mirror has it, it is a commit, and nothing is missing that it needs beyond the base."""
+        for words in (("cat-file", "-t", head), ("rev-list", "--objects", "--quiet", head, f"^{base}")):
+            output = await self.git.run(*words, git_dir=self.mirror, expect=range(-64, 256))
+            if output.exit_code or output.stdout.strip() not in (b"commit", b""):
+                return False
+        return True
 
     async def _import(self, head: str, known: frozenset[str]) -> bool:
         """Copies the agent's commits through a strict reader that recomputes every object id."""

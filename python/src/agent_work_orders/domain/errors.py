@@ -87,6 +87,13 @@ class StoreUnavailable(WorkOrderError):
     next_action = "Try again in a few seconds; AWO's health names the cause if it lasts."
 
 
+class SettingsChanged(WorkOrderError):
+    """Somebody else changed the settings since they were read."""
+
+    code = "settings_changed"
+    next_action = "Look at the newer values, then save again what you still want to change."
+
+
 class LostLease(WorkOrderError):
     """Another worker owns this order now, or nobody does; stop touching it and write nothing."""
 

@@ -12,35 +12,40 @@ MASK = "[REDACTED]"
 # Shorter values would mask ordinary words.
 MIN_SECRET = 8
 
-# Where a token may begin if its first letters could also end a word ("task-…"): after no letter or digit, or after what
-# only looks like one, which is an escape of JSON (\n, \u001b) or the end of a terminal's colour (ESC[31m).
-_START = r"(?:(?<![A-Za-z0-9_])|(?<=\\[bfnrt])|(?<=\\u[0-9a-fA-F]{4})|(?<=\[[0-9]m)|(?<=[0-9;][0-9]m))"
-# Each begins with a literal, and no run of characters is scanned twice, so that no text makes the scan slow.
-_PATTERNS = re.compile(
-    rf"""(?x)
-      gh[pousr]_[A-Za-z0-9]{{30,255}}
-    | ghs_[0-9]{{1,20}}_eyJ[A-Za-z0-9_-]{{10,2000}}(?:\.[A-Za-z0-9_-]{{1,2000}}){{0,2}}
-    | github_pat_[A-Za-z0-9_]{{40,255}}
-    | glpat-[A-Za-z0-9_-]{{20,64}}
-    | sk-ant-[A-Za-z0-9_-]{{20,255}}
-    | {_START}sk-(?:proj-)?[A-Za-z0-9_-]{{40,255}}
-    | sb_secret_[A-Za-z0-9_-]{{20,255}}
-    | {_START}(?:AKIA|ASIA)[0-9A-Z]{{16}}(?![0-9A-Za-z_])
-    | xox[abprs]-[A-Za-z0-9-]{{10,255}}
-    | npm_[A-Za-z0-9]{{36}}(?![0-9A-Za-z_])
-    | pypi-AgE[A-Za-z0-9_-]{{50,255}}
-    | {_START}AIza[0-9A-Za-z_-]{{35}}(?![0-9A-Za-z_-])
-    | {_START}(?<!-)eyJ[A-Za-z0-9_-]{{10,4000}}\.eyJ[A-Za-z0-9_-]{{10,4000}}\.[A-Za-z0-9_-]{{10,4000}}
-    | -----BEGIN\ (?:[A-Z]{{1,20}}\ ){{0,4}}PRIVATE\ KEY-----
-      (?:(?!-----(?:BEGIN|END)).){{0,16000}}-----END\ (?:[A-Z]{{1,20}}\ ){{0,4}}PRIVATE\ KEY-----
-    """,
-    re.DOTALL,
+
+def _token(literal: str, rest: str, *, own_word: bool = False) -> tuple[str, re.Pattern[str]]:
+    """A token's shape behind the literal it begins with: a search for a literal is fast, one for choices is not.
+
+    `own_word` is for a literal that could also end a word ("task-…"): before it stands no letter or digit, or what only
+    looks like one, which is an escape of JSON (\\n, \\u001b) or the end of a terminal's colour (ESC[31m).
+    """
+    if own_word:
+        looks = (r"\\[bfnrt]", r"\\u[0-9a-fA-F]{4}", r"\[[0-9]m", r"[0-9;][0-9]m")
+        before = "|".join([f"(?<![A-Za-z0-9_]{literal})", *(f"(?<={form}{literal})" for form in looks)])
+        rest = f"(?:{before}){rest}"
+    return literal, re.compile(literal + rest, re.DOTALL)
+
+
+_PRIVATE_KEY = r"(?:[A-Z]{1,20} ){0,4}PRIVATE KEY-----"
+# No run of characters is scanned twice, so that no text makes the scan slow.
+_TOKENS = (
+    *(_token(f"gh{kind}_", "[A-Za-z0-9]{30,255}") for kind in "pousr"),
+    _token("ghs_", r"[0-9]{1,20}_eyJ[A-Za-z0-9_-]{10,2000}(?:\.[A-Za-z0-9_-]{1,2000}){0,2}"),
+    _token("github_pat_", "[A-Za-z0-9_]{40,255}"),
+    _token("glpat-", "[A-Za-z0-9_-]{20,64}"),
+    _token("sk-ant-", "[A-Za-z0-9_-]{20,255}"),
+    _token("sk-", "(?:proj-)?[A-Za-z0-9_-]{40,255}", own_word=True),
+    _token("sb_secret_", "[A-Za-z0-9_-]{20,255}"),
+    _token("AKIA", "[0-9A-Z]{16}(?![0-9A-Za-z_])", own_word=True),
+    _token("ASIA", "[0-9A-Z]{16}(?![0-9A-Za-z_])", own_word=True),
+    _token("xox", "[abprs]-[A-Za-z0-9-]{10,255}"),
+    _token("npm_", "[A-Za-z0-9]{36}(?![0-9A-Za-z_])"),
+    _token("pypi-AgE", "[A-Za-z0-9_-]{50,255}"),
+    _token("AIza", "[0-9A-Za-z_-]{35}(?![0-9A-Za-z_-])", own_word=True),
+    _token("eyJ", r"(?<!-eyJ)[A-Za-z0-9_-]{10,4000}\.eyJ[A-Za-z0-9_-]{10,4000}\.[A-Za-z0-9_-]{10,4000}", own_word=True),
+    _token("-----BEGIN ", rf"{_PRIVATE_KEY}(?:(?!-----(?:BEGIN|END)).){{0,16000}}-----END {_PRIVATE_KEY}"),
 )
-_HINTS = (
-    "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "sk-", "sb_secret_", "AKIA", "ASIA", "xox", "npm_",
-    "pypi-AgE", "AIza", "eyJ", "PRIVATE KEY-----",
-)  # fmt: skip
-_URL_CREDENTIALS = re.compile(r"(\b[a-z][a-z0-9+.-]{1,20}://)[^\s/\"'\\]{1,400}@", re.IGNORECASE)
+_URL_CREDENTIALS = re.compile(r"://(?<=[A-Za-z0-9+.-]://)[^\s/\"'\\]{1,400}@")
 
 
 class Redactor:
@@ -72,7 +77,7 @@ class Redactor:
         """The text without secrets. Idempotent; one line stays one line."""
         clean = self._without_tokens(text)
         if "://" in clean and "@" in clean:
-            clean = _URL_CREDENTIALS.sub(rf"\1{MASK}@", clean)
+            clean = _URL_CREDENTIALS.sub(f"://{MASK}@", clean)
         if clean != text:
             self.count += 1
         return clean
@@ -101,8 +106,9 @@ class Redactor:
         for needle in self._needles:
             if needle in text:
                 text = text.replace(needle, MASK)
-        if any(hint in text for hint in _HINTS):
-            text = _PATTERNS.sub(MASK, text)
+        for literal, pattern in _TOKENS:
+            if literal in text:
+                text = pattern.sub(MASK, text)
         return text
 
 

@@ -42,7 +42,7 @@ class GitHubForge:
     def __init__(
         self,
         api_url: Callable[[], str],
-        token: Callable[[], Awaitable[str | None]],
+        token: Callable[[Repository], Awaitable[str | None]],
         *,
         now: Callable[[], datetime] = utc_now,
         backoff: tuple[timedelta, ...] = (timedelta(seconds=0.3), timedelta(seconds=1)),
@@ -116,7 +116,7 @@ class GitHubForge:
 
     @asynccontextmanager
     async def _session(self, repository: Repository, *, needs_token: bool = False) -> AsyncGenerator["_Session"]:
-        token = (await self._token() or "").strip() or None
+        token = (await self._token(repository) or "").strip() or None
         if token is None and needs_token:
             raise StepFailed(
                 FailureClass.AUTH,

@@ -64,9 +64,7 @@ def play(address: str, log: Path) -> None:
     """One order from words to a pull request. Raises DemoFailed if it ends any other way."""
     with httpx.Client(base_url=f"{address}/api/awo", timeout=30) as client:
         rehearsal = client.get("/status").json()["rehearsal"]
-        say(
-            "A rehearsal: model and GitHub's server are pretended; git, Claude Code and the tests are real.\n"
-        )
+        say("A rehearsal: model and GitHub's server are pretended; git, Claude Code and the tests are real.\n")
         body = {"repository_url": rehearsal["repository_url"], "user_request": rehearsal["request"]}
         answer = client.post("/work-orders", json=body)
         if answer.status_code != 202:

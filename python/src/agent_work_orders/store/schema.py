@@ -168,5 +168,24 @@ _FIRST = (
     """,
 )
 
+_AUDIT = (
+    # Who changed which setting; `old_value` and `new_value` are null for secrets.
+    """
+    create table agent_work_order_settings_audit (
+        entry_id integer primary key autoincrement,
+        at integer not null,
+        changed_by text not null,
+        setting text not null,
+        action text not null check (action in ('changed', 'reset', 'secret_saved', 'secret_removed')),
+        old_value text,
+        new_value text,
+        constraint no_value_of_a_secret check (
+            action in ('changed', 'reset') or (old_value is null and new_value is null)
+        )
+    )
+    """,
+    "create index agent_work_order_settings_audit_by_setting on agent_work_order_settings_audit (setting, entry_id)",
+)
+
 # The file's `user_version` is how many of these it has seen.
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _AUDIT)

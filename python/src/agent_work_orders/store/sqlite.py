@@ -8,7 +8,9 @@ from typing import Self
 
 from anyio import CancelScope
 
+from ..domain.errors import StoreUnavailable
 from ..domain.events import Draft, Event
+from ..domain.setting import AuditEntry, Finding
 from ..domain.status import WaitingReason
 from ..domain.work_order import (
     Artifact,
@@ -23,8 +25,9 @@ from ..domain.work_order import (
     utc_now,
 )
 from ..ports import Counts, Enqueued, ListQuery, Reaped
-from . import held, orders, queue, reading
+from . import audit, held, orders, queue, reading
 from .database import Database
+from .schema import MIGRATIONS
 from .signals import Signals
 from .tail import Tails
 from .transaction import News
@@ -75,6 +78,33 @@ class SqliteStore:
 
     async def delete(self, order_id: str) -> None:
         await self._database.write(lambda tx: orders.delete(tx, order_id))
+
+    # --- settings ---
+
+    async def audit_append(self, by: str, setting: str, action: str, old: str | None, new: str | None) -> None:
+        await self._database.write(lambda tx: audit.append(tx, by, setting, action, old, new))
+
+    async def audit_page(self, limit: int, before: int | None = None, setting: str | None = None) -> list[AuditEntry]:
+        return await self._database.read(lambda db: audit.page(db, limit, before, setting))
+
+    async def probe(self) -> list[Finding]:
+        """What a test of the database says: whether it can be written, and the age of its schema."""
+        try:
+            await self.check()
+        except StoreUnavailable as error:
+            return [Finding(name="reachable", ok=False, detail=error.message, next_action=error.next_action)]
+        version = await self._database.read(lambda db: int(db.execute("pragma user_version").fetchone()[0]))
+        known = len(MIGRATIONS)
+        return [
+            Finding(name="reachable", ok=True, detail=f"{self._database.path} can be read and written."),
+            Finding(
+                name="migrations",
+                ok=version == known,
+                detail=f"The schema has version {version}; this server knows {known}.",
+                next_action=None if version == known else "Restart the server: it brings the schema up to date.",
+            ),
+            Finding(name="clock", ok=True, detail="The database uses this machine's clock."),
+        ]
 
     # --- workers ---
 

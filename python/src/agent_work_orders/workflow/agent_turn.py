@@ -42,6 +42,7 @@ async def ask_agent(progress: Progress, command: str, *, read_only: bool = False
         stall_timeout=limits.stall_timeout,
         max_cost_usd=None if left is None else math.ceil(left * 10_000) / 10_000,
         credentials=await _credentials(progress),
+        give_way=progress.journal.room,
     )
     result = await _run(progress, turn, f"outputs-{name}.jsonl")
     progress.count(result)
@@ -75,16 +76,22 @@ async def _run(progress: Progress, turn: AgentTurn, artifact_id: str) -> AgentRe
 
     result: AgentResult | None = None
     failure: StepFailed | MustWait | OSError | None = None
-    with known:
-        async with anyio.create_task_group() as group:
-            group.start_soon(record_sessions)
-            with news:
-                try:
-                    result = await progress.tools.agent.run(turn, tell)
-                except (StepFailed, MustWait, OSError) as error:
-                    failure = error  # raised below: what leaves the task group is wrapped in a group of errors
+    try:
+        with known:
+            async with anyio.create_task_group() as group:
+                group.start_soon(record_sessions)
+                with news:
+                    try:
+                        result = await progress.tools.agent.run(turn, tell)
+                    except (StepFailed, MustWait, OSError) as error:
+                        failure = error
+    finally:
+        # Here, because what leaves a task group comes in a group of errors; and also when the run was cancelled: an
+        # agent that could not be stopped is no cancelled one.
+        if failure is not None:
+            raise failure
     if result is None:
-        raise failure or AssertionError("an agent returns or raises")
+        raise AssertionError("an agent returns or raises")
     return result
 
 

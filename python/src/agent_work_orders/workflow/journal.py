@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
+from anyio.lowlevel import checkpoint
 
 from ..domain.errors import LostLease
 from ..domain.events import MAX_BODY_BYTES, Draft, Payload
@@ -47,7 +48,8 @@ class Journal:
         self._told.set()
 
     async def room(self) -> None:
-        """Waits while too much is unwritten. LostLease if nothing will be written any more."""
+        """Lets the loop go on; waits while too much is unwritten. LostLease if nothing will be written any more."""
+        await checkpoint()
         while len(self._pending) > HIGH_WATER:
             await self._progress()
 

@@ -101,7 +101,7 @@ class Progress:
         await patiently(lambda: self.tools.store.record(self.claim, changes))
 
     async def secret(self, name: str) -> str | None:
-        return await patiently(lambda: self.tools.secrets.get(name))
+        return await patiently(lambda: self.tools.secrets.get(name, self.repository))
 
     # --- the checkout ---
 

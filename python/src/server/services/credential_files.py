@@ -77,6 +77,27 @@ class CredentialFiles:
         rows[key] = merged(rows.get(key), row)
         self._write(file_of(key), rows)
 
+    def write_all(self, rows: list[CredentialRow]) -> None:
+        """Create or change several rows; nothing takes its place before everything is safely on disk."""
+        names = {file_of(row["key"]): self._read(file_of(row["key"])) for row in rows}
+        for row in rows:
+            kept = names[file_of(row["key"])]
+            kept[row["key"]] = merged(kept.get(row["key"]), row)
+        drafts: list[tuple[Path, Path]] = []
+        try:
+            try:
+                for name, kept in names.items():
+                    drafts.append((self._draft(_document(kept)), self.directory / name))
+                while drafts:
+                    drafts[0][0].replace(drafts[0][1])
+                    drafts.pop(0)
+            finally:
+                for draft, _ in drafts:
+                    draft.unlink(missing_ok=True)
+            _sync_directory(self.directory)
+        except OSError as error:
+            raise _unavailable(self.directory, error) from error
+
     def delete(self, key: str) -> None:
         """Remove one row, if it is there."""
         rows = self._read(file_of(key))
@@ -154,8 +175,7 @@ class CredentialFiles:
             ) from None
 
     def _write(self, name: str, rows: Mapping[str, CredentialRow]) -> None:
-        document = {"version": _FORMAT_VERSION, "credentials": rows}
-        self._replace(self.directory / name, json.dumps(document, indent=2, sort_keys=True) + "\n")
+        self._replace(self.directory / name, _document(rows))
 
     def _replace(self, path: Path, text: str) -> None:
         try:
@@ -187,6 +207,10 @@ class CredentialFiles:
 def new_passphrase() -> str:
     """256 random bits in one word."""
     return secrets.token_urlsafe(32)
+
+
+def _document(rows: Mapping[str, CredentialRow]) -> str:
+    return json.dumps({"version": _FORMAT_VERSION, "credentials": rows}, indent=2, sort_keys=True) + "\n"
 
 
 def _parse(text: str) -> dict[str, CredentialRow]:

@@ -51,6 +51,10 @@ class CredentialStore(Protocol):
         """Create or change one row; columns that are not named keep what they hold."""
         ...
 
+    def write_all(self, rows: list[CredentialRow]) -> None:
+        """Create or change several rows with the same columns: all or none."""
+        ...
+
     def delete(self, key: str) -> None:
         """Remove one row, if it is there."""
         ...

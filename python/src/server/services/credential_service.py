@@ -6,7 +6,7 @@ Names, signatures and the format at rest are Archon's. Nothing here blocks the e
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -185,6 +185,14 @@ class CredentialService:
             partial(self._save, key, value, is_encrypted or is_always_secret(key), category, description)
         )
 
+    async def set_settings(self, values: Mapping[str, str | None], category: str | None = None) -> bool:
+        """Create, change or (None) empty several plain settings: all or none.
+
+        Returns:
+            False if they could not be saved; then nothing has changed, here or in the store.
+        """
+        return await to_thread.run_sync(self._save_all, dict(values), category)
+
     async def update_metadata(self, key: str, category: str | None = None, description: str | None = None) -> bool:
         """Change category or description of a credential and leave its value alone; False as in `set_credential`."""
         row: CredentialRow = {"key": key}
@@ -259,6 +267,27 @@ class CredentialService:
                     self._cache = {**self._cache, row["key"]: merged(self._cache.get(row["key"]), row)}
         except CredentialError as error:
             logger.error("A credential was not saved | %s", error.message)
+            return False
+        return True
+
+    def _save_all(self, values: Mapping[str, str | None], category: str | None) -> bool:
+        if any(value == MASK or is_always_secret(key) for key, value in values.items()):
+            logger.error("A mask or a secret was offered as a plain setting and refused")
+            return False
+        rows: list[CredentialRow] = []
+        for key, value in values.items():
+            row: CredentialRow = {"key": key, "is_encrypted": False, "value": value, "encrypted_value": None}
+            _add_metadata(row, category, None)
+            rows.append(row)
+        try:
+            with self._lock:
+                store = self._store()
+                with store.exclusive():
+                    store.write_all(rows)
+                if self._cache_of == store.identity:
+                    self._cache |= {row["key"]: merged(self._cache.get(row["key"]), row) for row in rows}
+        except CredentialError as error:
+            logger.error("Settings were not saved | %s", error.message)
             return False
         return True
 

@@ -49,6 +49,10 @@ class CredentialTable:
         """Create or change one row; columns that are not named keep what they hold."""
         self._run(lambda table: table.upsert(dict(row), on_conflict="key"))
 
+    def write_all(self, rows: list[CredentialRow]) -> None:
+        """Create or change several rows with the same columns, in one statement: all or none."""
+        self._run(lambda table: table.upsert([dict(row) for row in rows], on_conflict="key"))
+
     def delete(self, key: str) -> None:
         """Remove one row, if it is there."""
         self._run(lambda table: table.delete().eq("key", key))

@@ -132,7 +132,7 @@ anyio.run(ClaudeCli(lambda: cli, SameUser(), base_url=lambda: url).run, turn, la
 async def test_a_server_that_is_killed_takes_the_command_line_with_it_and_the_next_one_sweeps_the_rest(
     turn: AgentTurn, stage: Stage, tmp_path: Path
 ) -> None:
-    command = "setsid sleep 1000 & echo $PPID > cli-pid; sleep 1000"
+    command = "(setsid sleep 1000 &) ; echo $PPID > cli-pid; sleep 1000"
     stage.model.play(script({"tool": "Bash", "input": {"command": command}}, {"text": "Never."}))
     arguments = [CLI, stage.model_url, stage.anthropic_api_key, turn.run_id, str(tmp_path)]
     server = await anyio.open_process(

@@ -119,8 +119,11 @@ async def test_nothing_outside_the_folder_is_served(bench: Bench, path: str) -> 
 async def test_no_descriptor_is_left_open(bench: Bench, order_id: str) -> None:
     for wanted in ("bytes=0-1", "bytes=99999999-", "nothing"):
         await read(bench, order_id, Range=wanted)
-    opened = [entry.resolve().name for entry in Path("/proc/self/fd").iterdir()]
-    assert "full.ndjson" not in opened
+    assert "full.ndjson" not in names_of_open_files()
+
+
+def names_of_open_files() -> set[str]:
+    return {entry.resolve().name for entry in Path("/proc/self/fd").iterdir()}
 
 
 async def test_an_unknown_file_is_not_found(bench: Bench, order_id: str) -> None:

@@ -1,6 +1,7 @@
 """Streams over a real server: nothing lost, nothing twice, and an end when it is due."""
 
 import json
+import ssl
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -16,12 +17,14 @@ from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoin
 
 from src.agent_work_orders.api import stream
 from src.agent_work_orders.domain.errors import StoreUnavailable
-from src.agent_work_orders.domain.events import Event
+from src.agent_work_orders.domain.events import AgentSpoke, Event, draft
 from src.agent_work_orders.domain.status import Status
 
 from .conftest import Bench, until
 
 pytestmark = pytest.mark.anyio
+# Loading the usual ones for each of 200 clients would take longer than everything else here.
+NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 class QuietServer(uvicorn.Server):
@@ -55,7 +58,7 @@ class Frame:
 @asynccontextmanager
 async def listening(address: str, path: str, **headers: str) -> AsyncIterator[AsyncIterator[Frame]]:
     async with (
-        httpx.AsyncClient(base_url=address, timeout=30) as client,
+        httpx.AsyncClient(base_url=address, timeout=30, verify=NO_CERTIFICATES) as client,
         client.stream("GET", f"/api/awo{path}", headers=headers) as answer,
     ):
         assert answer.status_code == 200
@@ -246,6 +249,17 @@ def waiting_for(bench: Bench, order_id: str) -> int:
     """How many wait for events of an order in the store."""
     bell = bench.store._signals._events.get(order_id)
     return bell.listeners if bell else 0
+
+
+async def test_large_events_arrive_whole(bench: Bench) -> None:
+    order_id = await bench.file()
+    claim = await bench.claim()
+    text = "ä" * 8_000
+    drafts = [draft(AgentSpoke(text=text), 1)] * 60
+    await bench.store.append(claim, claim.order.last_seq + 1, drafts)
+    async with serving(bench.app) as address, listening(address, f"/work-orders/{order_id}/events/stream") as events:
+        spoken = [await anext(events) for _ in range(claim.order.last_seq + 60)][-60:]
+    assert [frame.data["payload"]["text"] for frame in spoken] == [text] * 60
 
 
 async def test_a_store_that_is_away_for_a_moment_interrupts_and_loses_nothing(

@@ -34,7 +34,7 @@ def checkouts(host: GitHost, volume: Path) -> GitCheckouts:
 
 def a_server(host: GitHost, volume: Path, freshness: timedelta = timedelta(0), **more: Any) -> GitCheckouts:
     """One of the servers that may share a volume."""
-    return GitCheckouts(volume, freshness=freshness, insecure_hosts=lambda: frozenset({host.name}), **more)
+    return GitCheckouts(volume, freshness=lambda: freshness, insecure_hosts=lambda: frozenset({host.name}), **more)
 
 
 def an_order(**more: Any) -> WorkOrder:
@@ -60,6 +60,11 @@ def an_order(**more: Any) -> WorkOrder:
     return WorkOrder(**{**known, **more})
 
 
+def mirror_of(volume: Path, name: str = "sample") -> Path:
+    (mirror,) = volume.glob(f".mirrors/*-{name}-*.git")
+    return mirror
+
+
 class Opener:
     """Opens checkouts of the sample repository, a new order each time unless one is given."""
 
@@ -68,7 +73,12 @@ class Opener:
         self.progress: list[tuple[str, int]] = []
 
     async def __call__(
-        self, order: WorkOrder | None = None, *, name: str = "sample", token: str | None = None, branch: str = "awo/work"
+        self,
+        order: WorkOrder | None = None,
+        *,
+        name: str = "sample",
+        token: str | None = None,
+        branch: str = "awo/work",
     ) -> GitCheckout:
         return await self.checkouts.open(
             order or an_order(), self.host.repository(name), branch, token, lambda *said: self.progress.append(said)

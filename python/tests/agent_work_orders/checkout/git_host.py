@@ -16,7 +16,12 @@ IDENTITY = {
     for who in ("AUTHOR", "COMMITTER")
     for what, value in (("NAME", "Somebody"), ("EMAIL", "somebody@example.org"))
 }
-CLEAN = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"}
+CLEAN = {
+    "PATH": os.environ["PATH"],
+    "HOME": "/nonexistent",
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_CONFIG_NOSYSTEM": "1",
+}
 
 
 def git(directory: Path, *arguments: str, env: Mapping[str, str] | None = None, stdin: bytes = b"") -> str:
@@ -28,7 +33,7 @@ def git(directory: Path, *arguments: str, env: Mapping[str, str] | None = None, 
 
 
 class GitHost:
-    """Serves what `create` made. `token` asks for it; `status` answers everything; `gate` holds fetches until it is set."""
+    """Serves what `create` made. `token` is asked for, `status` answers everything, `gate` holds fetches back."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -109,7 +114,8 @@ class GitHost:
             **CLEAN, "GIT_PROJECT_ROOT": str(self.directory), "GIT_HTTP_EXPORT_ALL": "1", "PATH_INFO": where,
             "REQUEST_METHOD": method, "QUERY_STRING": query, "REMOTE_USER": "test", "REMOTE_ADDR": "127.0.0.1",
             "CONTENT_TYPE": headers.get("Content-Type", ""), "CONTENT_LENGTH": str(len(body)),
-            "HTTP_CONTENT_ENCODING": headers.get("Content-Encoding", ""), "GIT_PROTOCOL": headers.get("Git-Protocol", ""),
+            "HTTP_CONTENT_ENCODING": headers.get("Content-Encoding", ""),
+            "GIT_PROTOCOL": headers.get("Git-Protocol", ""),
             "GIT_CONFIG_COUNT": "2", "GIT_CONFIG_KEY_0": "http.receivepack", "GIT_CONFIG_VALUE_0": "true",
             "GIT_CONFIG_KEY_1": "safe.directory", "GIT_CONFIG_VALUE_1": "*",
         }  # fmt: skip
@@ -129,7 +135,7 @@ class _Handler(BaseHTTPRequestHandler):
     server_host: GitHost
     protocol_version = "HTTP/1.1"
 
-    def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
+    def do_GET(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)
         body = self._chunks() if self.headers.get("Transfer-Encoding") == "chunked" else self.rfile.read(length)
         status, headers, content = self.server_host.answer(self.command, self.path, self.headers, body)  # type: ignore[arg-type]  # Message reads like a Mapping

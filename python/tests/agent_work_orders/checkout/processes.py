@@ -23,5 +23,5 @@ def commands_with(word: str) -> list[str]:
 
 async def until(fact: Callable[[], object]) -> None:
     with anyio.fail_after(30):
-        while not fact():
+        while not fact():  # noqa: ASYNC110 - other processes offer no event
             await anyio.sleep(0.01)  # fact: the caller's own

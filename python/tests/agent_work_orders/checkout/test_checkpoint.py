@@ -6,7 +6,7 @@ import pytest
 from src.agent_work_orders.checkout import GitCheckout
 from src.agent_work_orders.domain.errors import NotFound, StepFailed
 
-from .conftest import SAMPLE, Opener, an_order
+from .conftest import SAMPLE, Opener, an_order, mirror_of
 from .git_host import GitHost, git
 
 pytestmark = pytest.mark.anyio
@@ -20,8 +20,7 @@ async def checkout(host: GitHost, open_checkout: Opener) -> GitCheckout:
 
 @pytest.fixture
 def mirror(checkout: GitCheckout, volume: Path) -> Path:
-    (path,) = volume.glob(".mirrors/*.git")
-    return path
+    return mirror_of(volume)
 
 
 def names(mirror: Path, commit: str) -> list[str]:
@@ -80,7 +79,7 @@ async def test_checkpoints_do_not_pile_up_as_commits(checkout: GitCheckout) -> N
     for number in range(3):
         (checkout.root / f"{number}.txt").write_text("x")
         saved = await checkout.checkpoint(f"step {number}", f"Step {number}")
-    assert (saved.commit_count, saved.files_changed) == (1, 3)
+        assert (saved.commit_count, saved.files_changed) == (1, number + 1)
     for number in range(3):
         (checkout.root / f"{number}.txt").unlink()
     assert (await checkout.checkpoint("undone", "Undone")).changed is False
@@ -103,7 +102,8 @@ async def test_packed_refs_other_branches_and_a_detached_head_are_read(checkout:
 async def test_files_ignored_by_the_repository_and_scaffolding_stay_out(checkout: GitCheckout, mirror: Path) -> None:
     (checkout.root / ".gitignore").write_text("*.log\n")
     for name in (
-        "a.log", "src/__pycache__/app.pyc", "node_modules/x/index.js", ".venv/bin/python", ".claude/settings.local.json",
+        "a.log", "src/__pycache__/app.pyc", "node_modules/x/index.js", ".venv/bin/python",
+        ".claude/settings.local.json",
         ".pytest_cache/v", "docs/.DS_Store", "kept.txt", ".claude/commands/mine.md",
     ):  # fmt: skip
         (checkout.root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -125,7 +125,9 @@ async def test_an_ignored_file_that_the_agent_committed_is_not_taken_out_again(
     assert saved.commit_count == 2
 
 
-async def test_directories_files_and_links_may_change_places(checkout: GitCheckout, mirror: Path, tmp_path: Path) -> None:
+async def test_directories_files_and_links_may_change_places(
+    checkout: GitCheckout, mirror: Path, tmp_path: Path
+) -> None:
     root = checkout.root
     (root / "README.md").unlink()
     (root / "README.md").mkdir()

@@ -12,7 +12,7 @@ from anyio.abc import Process
 from src.agent_work_orders.checkout import GitCheckouts
 from src.agent_work_orders.domain.errors import FailureClass, StepFailed
 
-from .conftest import SAMPLE, Opener, a_server, an_order
+from .conftest import SAMPLE, Opener, a_server, an_order, mirror_of
 from .git_host import GitHost, git
 from .processes import commands_with, until
 
@@ -115,7 +115,7 @@ async def test_a_server_killed_while_it_holds_the_lock_does_not_keep_others_wait
 async def test_locks_that_a_killed_git_left_behind_do_not_stop_a_fetch(host: GitHost, volume: Path) -> None:
     host.create(files=SAMPLE)
     await open_in(a_server(host, volume), host)
-    (mirror,) = volume.glob(".mirrors/*.git")
+    mirror = mirror_of(volume)
     (mirror / "packed-refs.lock").touch()
     (mirror / "refs/remotes/origin").mkdir(parents=True, exist_ok=True)
     (mirror / "refs/remotes/origin/main.lock").touch()
@@ -166,9 +166,7 @@ async def test_branches_that_move_are_forced_or_go_away_are_followed(
         await open_checkout(an_order(base_branch="topic"))
 
 
-async def test_the_default_branch_is_the_remotes_own_also_when_it_changes(
-    host: GitHost, open_checkout: Opener
-) -> None:
+async def test_the_default_branch_is_the_remotes_own_also_when_it_changes(host: GitHost, open_checkout: Opener) -> None:
     host.create(files=SAMPLE, branch="trunk")
     assert (await open_checkout()).base_branch == "trunk"
     host.commit("sample", {"x": "x"}, "main")
@@ -231,6 +229,6 @@ async def test_a_full_or_closed_volume_is_a_disk_failure(host: GitHost, tmp_path
     assert caught.value.failure_class is FailureClass.DISK
 
 
-async def test_building_the_object_changes_nothing_on_disk(host: GitHost, volume: Path) -> None:
+def test_building_the_object_changes_nothing_on_disk(host: GitHost, volume: Path) -> None:
     a_server(host, volume)
     assert not os.path.lexists(volume)

@@ -10,10 +10,14 @@ import pytest
 from src.agent_work_orders.checkout import GitCheckouts
 from src.agent_work_orders.domain.errors import FailureClass, StepFailed
 
-from .conftest import SAMPLE, Opener, a_server, an_order
+from .conftest import SAMPLE, Opener, a_server, an_order, mirror_of
 from .git_host import GitHost, git
 
 pytestmark = pytest.mark.anyio
+
+
+def below(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
 
 
 async def test_an_order_gets_the_files_of_the_default_branch_on_a_branch_of_its_own(
@@ -111,7 +115,7 @@ async def test_a_host_that_is_not_there_is_a_network_failure(host: GitHost, open
 
 async def test_plain_http_is_refused_where_the_operator_did_not_allow_it(host: GitHost, volume: Path) -> None:
     host.create(files=SAMPLE)
-    strict = GitCheckouts(volume, freshness=timedelta(0), insecure_hosts=frozenset)
+    strict = GitCheckouts(volume, freshness=lambda: timedelta(0), insecure_hosts=frozenset)
     with pytest.raises(StepFailed, match="not allowed"):
         await strict.open(an_order(), host.repository(), "awo/x", None, lambda *_: None)
     assert host.requests == []
@@ -140,7 +144,7 @@ async def test_a_lost_checkout_is_built_anew_from_its_last_checkpoint_and_keeps_
     (first.root / "work.txt").write_text("saved")
     saved = await first.checkpoint("execute", "Work")
     host.commit("sample", {"README.md": "The remote has moved on.\n"})
-    os.rename(first.root, first.root.with_name("moved-away"))
+    first.root.rename(first.root.with_name("moved-away"))
     again = await open_checkout(order)
     assert not again.resumed
     assert (again.root / "work.txt").read_text() == "saved"
@@ -168,7 +172,7 @@ async def test_a_half_made_checkout_is_never_taken_for_a_whole_one(
     host.create(files=SAMPLE)
     order = an_order()
     checkout = await open_checkout(order)
-    (state,) = volume.glob(".mirrors/*.git/awo/*/state.json")
+    state = mirror_of(volume) / "awo" / order.agent_work_order_id / "state.json"
     state.write_text(json.dumps(json.loads(state.read_text()) | {"ready": False}))
     (checkout.root / "src" / "app.py").unlink()
     again = await open_checkout(order)
@@ -215,7 +219,9 @@ async def test_submodules_and_large_files_are_said_and_not_fetched(
 
 
 async def test_line_endings_are_as_plain_git_makes_them(host: GitHost, open_checkout: Opener) -> None:
-    host.create(files={".gitattributes": "*.bat text eol=crlf\n*.txt text=auto\n", "a.bat": "one\ntwo\n", "b.txt": "x\n"})
+    host.create(
+        files={".gitattributes": "*.bat text eol=crlf\n*.txt text=auto\n", "a.bat": "one\ntwo\n", "b.txt": "x\n"}
+    )
     checkout = await open_checkout()
     assert (checkout.root / "a.bat").read_bytes() == b"one\r\ntwo\r\n"
     assert (checkout.root / "b.txt").read_bytes() == b"x\n"
@@ -250,9 +256,9 @@ async def test_removing_takes_the_checkout_and_the_refs_of_the_order_and_nothing
     (checkout.root / "docs").chmod(0o000)
     await open_checkout.checkouts.remove(doomed, host.repository())
     await open_checkout.checkouts.remove(doomed, host.repository())
-    (mirror,) = volume.glob(".mirrors/*.git")
-    assert sorted(path.name for path in volume.iterdir()) == sorted([".mirrors", ".trash", kept.agent_work_order_id])
-    assert list((volume / ".trash").iterdir()) == []
+    mirror = mirror_of(volume)
+    assert below(volume) == sorted([".mirrors", ".trash", kept.agent_work_order_id])
+    assert below(volume / ".trash") == []
     assert doomed.agent_work_order_id not in git(mirror, "for-each-ref")
     assert not (mirror / "awo" / doomed.agent_work_order_id).exists()
     assert git(mirror, "rev-parse", f"refs/awo/{kept.agent_work_order_id}/head") == saved.commit
@@ -276,7 +282,7 @@ async def test_the_checkout_belongs_to_the_agents_user_and_the_mirror_does_not(
     owners = {path.lstat().st_uid for path in [checkout.root, *checkout.root.rglob("*")]}
     assert owners == {65534}
     assert stat.S_IMODE(checkout.root.stat().st_mode) == 0o700
-    (mirror,) = volume.glob(".mirrors/*.git")
+    mirror = mirror_of(volume)
     assert {path.lstat().st_uid for path in [mirror, *mirror.rglob("*")]} == {0}
     as_agent = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"]
 

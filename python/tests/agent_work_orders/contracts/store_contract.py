@@ -88,6 +88,7 @@ Waiting
 
 Faults
 41. A writer that is killed leaves whole calls only: what it was told is done is there, and nothing is half there.
+42. Everything at once, from several servers, ends without an error and with every clause in force.
 """
 
 from .store_crowds import Crowds

@@ -7,6 +7,7 @@ import anyio
 import pytest
 
 from src.agent_work_orders.domain.status import Status
+from src.agent_work_orders.domain.work_order import Claim
 
 from .store_world import (
     DONE,
@@ -65,14 +66,14 @@ class Waiting:
             await file_order(store, repository)
             assert await maybe_claim(store, limit=1) is None
 
-            async def free_it(end: str = end, claim: object = claim) -> None:
+            async def free_it(end: str = end, claim: Claim = claim) -> None:
                 match end:
                     case "finish":
-                        await store.finish(claim, failure())  # type: ignore[arg-type]  # bound early for the closure
+                        await store.finish(claim, failure())
                     case "wait":
-                        await park(store, claim)  # type: ignore[arg-type]  # bound early for the closure
+                        await park(store, claim)
                     case "release":
-                        await store.release(claim)  # type: ignore[arg-type]  # bound early for the closure
+                        await store.release(claim)
                     case _:
                         await store.reap(10, ["worker-1"])
 

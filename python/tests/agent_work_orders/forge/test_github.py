@@ -42,7 +42,7 @@ FOUND = PullRequest("https://github.com/octo/tools/pull/7", 7, created=False)
 
 
 def forge(api: str = API, token: str | None = TOKEN, **options: Any) -> GitHubForge:
-    async def get_token() -> str | None:
+    async def get_token(repository: Repository) -> str | None:
         return token
 
     options = {"now": lambda: NOW, "backoff": (timedelta(0), timedelta(0)), **options}

@@ -3,7 +3,7 @@
 import os
 import sqlite3
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -41,27 +41,49 @@ def writer(store: SqliteStore) -> sqlite3.Connection:
     return store._database._must_be_open()
 
 
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def put(path: Path, content: bytes, mode: int = 0o600) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    path.chmod(mode)
+
+
+def content_of(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+def move(path: Path, name: str) -> None:
+    path.rename(path.with_name(name))
+
+
 def version(path: Path) -> int:
     with closing(sqlite3.connect(path)) as db:
         found: int = db.execute("pragma user_version").fetchone()[0]
         return found
 
 
-async def test_nobody_else_may_read_the_file(path: Path) -> None:
-    os.umask(umask := os.umask(0))
-    assert umask != 0o077, "the test would prove nothing"
+@pytest.fixture
+def open_umask() -> Iterator[None]:
+    before = os.umask(0o000)
+    yield
+    os.umask(before)
+
+
+async def test_nobody_else_may_read_the_file(path: Path, open_umask: None) -> None:
     async with SqliteStore.open(path) as store:
         await store.enqueue(new_order())
-        modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+        modes = {file.name: mode(file) for file in path.parent.iterdir()}
         assert modes == {"awo.db": 0o600, "awo.db-wal": 0o600, "awo.db-shm": 0o600}
-        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+        assert mode(path.parent) == 0o700
 
 
 async def test_a_file_that_others_could_read_is_closed_to_them(path: Path) -> None:
-    path.parent.mkdir()
-    path.touch(0o644)
+    put(path, b"", mode=0o644)
     async with SqliteStore.open(path):
-        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert mode(path) == 0o600
 
 
 async def test_a_path_with_odd_characters_is_opened(tmp_path: Path) -> None:
@@ -145,13 +167,12 @@ async def test_a_server_notices_that_a_newer_one_changed_the_schema(store: Sqlit
 
 @pytest.mark.parametrize("content", [b"this is no database, " * 100, b"SQLite format 3\0" + b"\xff" * 4080])
 async def test_a_file_that_is_no_database_is_named_and_left_alone(path: Path, content: bytes) -> None:
-    path.parent.mkdir()
-    path.write_bytes(content)
-    with pytest.raises(StoreUnavailable, match="awo.db") as refused:
+    put(path, content)
+    with pytest.raises(StoreUnavailable, match=r"awo\.db") as refused:
         async with SqliteStore.open(path):
             pass
     assert "backup" in refused.value.next_action
-    assert path.read_bytes() == content
+    assert content_of(path) == content
 
 
 async def test_a_place_that_cannot_hold_a_file_is_named(tmp_path: Path) -> None:
@@ -207,10 +228,10 @@ async def test_a_lock_that_another_process_never_gives_back_is_named(
 
 async def test_a_file_that_was_moved_away_is_noticed(store: SqliteStore, path: Path) -> None:
     await store.check()
-    path.rename(path.with_name("elsewhere.db"))
+    move(path, "elsewhere.db")
     with pytest.raises(StoreUnavailable, match="moved or removed"):
         await store.check()
-    path.write_bytes(b"")
+    put(path, b"")
     with pytest.raises(StoreUnavailable, match="moved or removed"):
         await store.check()
 

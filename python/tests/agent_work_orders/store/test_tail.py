@@ -42,7 +42,8 @@ def test_a_tail_stays_small() -> None:
         for _ in range(40):
             held.extend(events(last + 1, last + 500, size))
             last += 500
-        kept = held.after(last - 1, 1) and next(after for after in range(last) if held.after(after, 1))
+        assert held.after(last - 1, 1)
+        kept = next(after for after in range(last) if held.after(after, 1))
         assert last - kept <= 2 * tail.MOST_EVENTS
         assert (last - kept) * size <= 2 * tail.MOST_CHARACTERS + 500 * size
 

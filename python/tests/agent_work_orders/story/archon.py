@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +17,8 @@ from typing import Any, TypeVar
 import httpx
 
 from src.agent_work_orders.rehearsal import Stage
+
+from .processes import processes_of
 
 PYTHON_ROOT = Path(__file__).parents[3]
 # What of this shell the server sees: where programs are, and how its lines are counted.
@@ -43,8 +45,8 @@ class Event:
 class Order:
     """One work order, seen through the API."""
 
-    def __init__(self, client: httpx.Client, order_id: str) -> None:
-        self.client, self.id = client, order_id
+    def __init__(self, archon: "Archon", order_id: str) -> None:
+        self.archon, self.client, self.id = archon, archon.client, order_id
 
     def now(self) -> Json:
         return self._get("").json()  # type: ignore[no-any-return]  # JSON
@@ -72,6 +74,32 @@ class Order:
                     return event
         raise AssertionError(f"{self.id} ended without {kind} {said}: {self.now()}")
 
+    def at_gate(self, gate: str, count: int = 1) -> None:
+        """Returns when the order's agent hears nothing any more because the model waits at its gate."""
+        model = self.archon.stage.model
+
+        def has_come() -> bool:
+            with suppress(TimeoutError):
+                model.wait_for_gate(gate, count=count, seconds=0.1)
+                return True
+            return False
+
+        self.eventually(has_come)
+
+    def runs(self, arguments: str) -> None:
+        """Returns when a process of the order's runs with these arguments."""
+        self.eventually(lambda: any(arguments.replace(" ", "\0") in line for line in processes_of(self.id).values()))
+
+    def eventually(self, look: Callable[[], T]) -> T:
+        """What `look` finds once it finds something, which has to be before the order ends."""
+
+        def look_on() -> T:
+            found, order = look(), self.now()
+            assert found or order["finished_at"] is None, self._how_it_ended(order)
+            return found
+
+        return eventually(look_on, within=30)
+
     def ended(self) -> Json:
         """The order once it has ended."""
         self.follow()
@@ -79,13 +107,13 @@ class Order:
 
     def completed(self) -> Json:
         order = self.ended()
-        assert order["status"] == "completed", (order["failure_class"], order["error_message"])
+        assert order["status"] == "completed", self._how_it_ended(order)
         return order
 
     def failed(self, failure_class: str) -> Json:
         """An order that failed says why, in one class and two sentences."""
         order = self.ended()
-        assert (order["status"], order["failure_class"]) == ("failed", failure_class), order
+        assert (order["status"], order["failure_class"]) == ("failed", failure_class), self._how_it_ended(order)
         assert order["error_message"]
         assert order["next_action"]
         return order
@@ -122,6 +150,10 @@ class Order:
     def delete(self) -> httpx.Response:
         return self.client.delete(f"/work-orders/{self.id}")
 
+    def _how_it_ended(self, order: Json) -> str:
+        said = " ".join(str(order[name]) for name in ("status", "failure_class", "error_message"))
+        return f"{self.id} is {said}; the server's log ends with\n{self.archon.log[-3000:]}"
+
     def _get(self, address: str, **options: Any) -> httpx.Response:
         return self.client.get(f"/work-orders/{self.id}{address}", **options).raise_for_status()
 
@@ -129,8 +161,8 @@ class Order:
 class Archon:
     """A server that runs."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", address: str, home: Path, log: Path) -> None:
-        self.process, self.address, self.home, self._log = process, address, home, log
+    def __init__(self, process: "subprocess.Popen[bytes]", address: str, home: Path, log: Path, stage: Stage) -> None:
+        self.process, self.address, self.home, self._log, self.stage = process, address, home, log, stage
         self.client = httpx.Client(base_url=f"{address}/api/awo", timeout=30)
 
     def file(self, repository_url: str, user_request: str = "Write hello.txt.", **fields: Any) -> Order:
@@ -141,7 +173,7 @@ class Archon:
         return self.order(answer.json()["agent_work_order_id"])
 
     def order(self, order_id: str) -> Order:
-        return Order(self.client, order_id)
+        return Order(self, order_id)
 
     def orders(self) -> list[Json]:
         return self.client.get("/work-orders").raise_for_status().json()["work_orders"]  # type: ignore[no-any-return]  # JSON
@@ -185,7 +217,7 @@ def running_archon(
     with log.open("ab") as sink, subprocess.Popen(  # noqa: TID251 - this block is the child's scope
         [sys.executable, *program], cwd=PYTHON_ROOT, env=environment, stdout=sink, stderr=sink
     ) as process:
-        archon = Archon(process, f"http://127.0.0.1:{port}", home, log)
+        archon = Archon(process, f"http://127.0.0.1:{port}", home, log, stage)
         try:
             with archon.client:
                 eventually(lambda: _answers(archon), within=30)

@@ -1,5 +1,6 @@
 """One stage and one server for a whole worker, and repositories of each test's own."""
 
+import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -74,3 +75,9 @@ def make_repository(stage: Stage) -> MakeRepository:
 @pytest.fixture
 def remote(make_repository: MakeRepository) -> Remote:
     return make_repository()
+
+@pytest.fixture
+def silent_host() -> Iterator[str]:
+    """A host that takes every connection and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"127.0.0.1:{listener.getsockname()[1]}"

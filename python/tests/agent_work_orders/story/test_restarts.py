@@ -1,0 +1,159 @@
+"""Servers that die and servers that are stopped: what they began is taken up by the next one on the same home."""
+
+import os
+import signal
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from threading import Barrier
+
+import pytest
+
+from src.agent_work_orders.rehearsal import Stage
+
+from .archon import ENDS_WITHIN, Archon, eventually
+from .conftest import StartArchon
+from .processes import command_lines, processes_of
+from .remote import Remote
+from .scripts import bash, executing, in_step, says
+
+Play = Callable[..., None]
+STEPS = ["create-branch", "planning", "execute", "commit", "create-pr"]
+
+
+@pytest.fixture
+def plays_until_the_gate(play: Play, remote: Remote) -> Callable[[], None]:
+    """The agent plans, writes half of its work, leaves a process of its own session behind, and then hears nothing."""
+
+    def start() -> None:
+        play(
+            in_step("planning", says("# The plan")),
+            executing(
+                bash("echo half > half.txt; setsid sleep 4721 > /dev/null 2>&1 & sleep 0.1"),
+                says("Half is done.", gate=f"half-{remote.name}"),
+            ),
+        )
+
+    return start
+
+
+def goes_on(play: Play) -> None:
+    play(in_step("planning", says("Nobody should ask for a plan again.")), executing(bash("cat half.txt > whole.txt")))
+
+
+def test_a_server_that_was_killed_is_followed_by_one_that_goes_on_in_the_same_session(
+    start_archon: StartArchon, stage: Stage, play: Play, remote: Remote, plays_until_the_gate: Callable[[], None]
+) -> None:
+    plays_until_the_gate()
+    first = start_archon()
+    order = first.file(remote.url, workflow_type="agent_workflow_plan", selected_commands=STEPS)
+    order.at_gate(f"half-{remote.name}")
+    before = processes_of(order.id)
+    assert any("sleep\x004721" in arguments for arguments in before.values())
+    session, end = order.now()["agent_session_id"], order.now()["last_seq"]
+
+    first.kill()
+    goes_on(play)
+    second = start_archon(first.home)
+
+    # Before the new server answers, nothing of the old run is left, not even what hid in a session of its own.
+    assert not before.keys() & processes_of(order.id).keys()
+    order = second.order(order.id)
+    later = order.follow(end)
+    done = order.now()
+    assert done["status"] == "completed", done
+    # It went on from the last finished step: the plan was not made again.
+    assert [event.payload["step_name"] for event in later if event.kind == "step_started"] == STEPS[2:3] + [
+        "verify",
+        *STEPS[3:],
+    ]
+    assert done["attempt"] == 2
+    [resumed] = [event.payload for event in later if event.kind == "agent_started"]
+    assert (resumed["session_id"], resumed["resumed"]) == (session, True)
+    assert done["agent_session_id"] == session
+    # What the killed agent had written was not lost.
+    assert remote.read(done["git_branch_name"], "half.txt") == "half"
+    assert remote.read(done["git_branch_name"], "whole.txt") == "half"
+    assert len(remote.pull_requests()) == 1
+    assert any("interrupted" in name for name in order.artifacts())
+
+
+def test_a_server_that_is_asked_to_stop_ends_its_streams_gives_its_order_back_and_is_gone_in_time(
+    start_archon: StartArchon, stage: Stage, play: Play, remote: Remote, plays_until_the_gate: Callable[[], None]
+) -> None:
+    plays_until_the_gate()
+    first = start_archon()
+    order = first.file(remote.url, workflow_type="agent_workflow_plan", selected_commands=STEPS)
+    order.at_gate(f"half-{remote.name}")
+    session, opened = order.now()["agent_session_id"], Barrier(4)
+    streams = [f"/work-orders/{order.id}/events/stream"] * 2 + ["/events/stream"]
+    with ThreadPoolExecutor() as pool:
+        readers = [pool.submit(read_to_the_end, first, address, opened) for address in streams]
+        opened.wait(timeout=20)
+
+        took = first.terminate()
+
+        # Every stream came to an ordinary end; a cut one would have raised.
+        assert all(reader.result(timeout=5) for reader in readers)
+    assert took < ENDS_WITHIN
+    assert processes_of(order.id) == {}
+    with closing(sqlite3.connect(first.home / "awo.db")) as database:
+        held = database.execute("select status, worker_id, lease_token from agent_work_orders").fetchall()
+    assert held == [("pending", None, None)]
+
+    goes_on(play)
+    order = start_archon(first.home).order(order.id)
+    done = order.completed()
+    assert done["attempt"] == 1
+    assert {event.attempt for event in order.events()} == {1}
+    assert {event.payload["session_id"] for event in order.events("agent_started")} == {session}
+    assert [event.payload["step_name"] for event in order.events("step_started")].count("planning") == 1
+    assert remote.read(done["git_branch_name"], "whole.txt") == "half"
+    assert len(remote.pull_requests()) == 1
+
+
+def test_an_order_that_keeps_killing_its_server_is_failed_in_the_end(
+    start_archon: StartArchon, stage: Stage, play: Play, remote: Remote
+) -> None:
+    gate = f"deadly-{remote.name}"
+    play(executing(says("Never said.", gate=gate)))
+    archon = start_archon()
+    order = archon.file(remote.url)
+    for attempt in (1, 2, 3):
+        order.at_gate(gate, count=attempt)
+        archon.kill()
+        archon = start_archon(archon.home)
+        order = archon.order(order.id)
+
+    failed = order.failed("internal")
+
+    assert failed["attempt"] == 3
+    assert processes_of(order.id) == {}
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_a_clone_does_not_outlive_its_server(
+    start_archon: StartArchon, stage: Stage, silent_host: str, how: signal.Signals
+) -> None:
+    hosts = f"{stage.git_host},{silent_host}"
+    archon = start_archon(AWO_ALLOWED_REPOSITORY_HOSTS=hosts, AWO_INSECURE_REPOSITORY_HOSTS=hosts)
+    order = archon.file(f"http://{silent_host}/story/silent")
+    order.eventually(lambda: clones_from(silent_host))
+
+    os.kill(archon.process.pid, how)
+    archon.process.wait(timeout=ENDS_WITHIN)
+
+    eventually(lambda: not clones_from(silent_host))
+
+
+def read_to_the_end(archon: Archon, address: str, opened: Barrier) -> list[str]:
+    with archon.client.stream("GET", address, timeout=60) as stream:
+        lines = stream.iter_lines()
+        first = next(lines)
+        opened.wait(timeout=20)
+        return [first, *lines]
+
+
+def clones_from(host: str) -> list[str]:
+    return [arguments for arguments in command_lines() if host in arguments and "git" in arguments]
