@@ -1,4 +1,4 @@
--- Agent Work Orders, part 1 of 4: the tables, and nobody but the service role may use them.
+-- Agent Work Orders, part 1 of 5: the tables, and nobody but the service role may use them.
 -- Safe to run again. Names, words and rules are those of the embedded store: one contract holds for both.
 begin;
 
@@ -15,6 +15,7 @@ end $$;
 create table if not exists public.agent_work_order_change_head (
   one boolean primary key default true,
   rev bigint not null default 0,
+  schema_version integer not null default 0,
   constraint there_is_one_head check (one)
 ) with (fillfactor = 10);
 insert into public.agent_work_order_change_head default values on conflict do nothing;
@@ -227,7 +228,7 @@ end $$;
 
 -- How far the schema is: the number of the last part.
 create or replace function public.awo_schema_version_v1() returns integer
-language sql immutable set search_path = '' as $$ select 1 $$;
+language sql stable set search_path = '' as $$ select schema_version from public.agent_work_order_change_head $$;
 
 do $$ begin
   if to_regclass('public.archon_migrations') is not null then
@@ -235,6 +236,7 @@ do $$ begin
       values ('awo-0.1.0', '001_tables') on conflict (version, migration_name) do nothing;
   end if;
 end $$;
+update public.agent_work_order_change_head set schema_version = greatest(schema_version, 1);
 select public.awo_close_v1();
 notify pgrst, 'reload schema';
 commit;

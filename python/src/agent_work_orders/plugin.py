@@ -21,7 +21,8 @@ from fastapi import APIRouter, FastAPI
 from .agent.checks import CommandChecks
 from .agent.claude_cli import ClaudeCli
 from .agent.confinement import Confinement, choose_confinement
-from .agent.strays import is_alive, process_identity, sweep_strays
+from .agent.probe import probe_claude
+from .agent.strays import OWNER_MARKER, RUN_MARKER, is_alive, process_identity, sweep_strays
 from .api import router as api_router
 from .api.deps import STATE_NAME, ApiContext, HealthCheck, SwitchedOff, WorkerStatus
 from .api.guard import GuardPolicy
@@ -35,6 +36,7 @@ from .domain.redaction import Redactor
 from .domain.repository import HostPolicy, Repository, parse_repository_url
 from .domain.setting import Finding, Offer, Subject
 from .forge.github import GitHubForge
+from .forge.probe import GitHubProbe
 from .host import HostSecrets, HostSettings
 from .ports import Limits, SecretKeeper, Secrets, StoredSettings, Tools
 from .settings import InvalidSettings, Settings
@@ -143,6 +145,7 @@ async def build_tools(
             freshness=lambda: timedelta(seconds=live.current().fetch_freshness),
             insecure_hosts=lambda: live.current().insecure_repository_hosts,
             agent_user=_ids_of(start.agent_user),
+            marks={RUN_MARKER: "git", OWNER_MARKER: process_identity()},
         ),
         agent=_claude(live, confinement),
         checks=CommandChecks(confinement),
@@ -170,7 +173,30 @@ def testers_of(
     async def storage(offer: Offer) -> list[Finding]:
         return await to_thread.run_sync(look_at_storage, live.current())
 
-    return {"database": database, "storage": storage}
+    async def github(offer: Offer) -> list[Finding]:
+        chosen = tools.repository(offer.repository_url) if offer.repository_url else None
+        token = offer.github_token or await secrets.get("GITHUB_TOKEN", chosen)
+        return await GitHubProbe(live.current().github_api_url, token, chosen).findings()
+
+    async def claude(offer: Offer) -> list[Finding]:
+        now = live.current()
+        confinement = choose_confinement(now.agent_user)
+        offered = {
+            "ANTHROPIC_API_KEY": offer.anthropic_api_key,
+            "CLAUDE_CODE_OAUTH_TOKEN": offer.claude_code_oauth_token,
+        }
+        if not any(offered.values()):
+            offered = {name: await secrets.get(name) for name in offered}
+        return await probe_claude(
+            _claude(live, confinement, max_retries=0),
+            now.claude_cli_path,
+            confinement,
+            {name: value.strip() for name, value in offered.items() if value},
+            ask_model=offer.ask_model,
+            model=now.claude_model,
+        )
+
+    return {"github": github, "claude": claude, "database": database, "storage": storage}
 
 
 async def _settings_can_be_read(live: LiveSettings) -> Finding:

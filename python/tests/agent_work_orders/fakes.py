@@ -67,6 +67,7 @@ class FakeCheckout:
         self.branch, self.base_branch, self.resumed = branch, base_branch, False
         self._snapshots, self._before_push = snapshots, before_push
         self.base_commit = self._commit()
+        self.notes: tuple[str, ...] = ()
         self.labels: list[str] = []
         self.pushed: list[tuple[str, str | None]] = []
         # What the next checkpoint or push raises instead of working; stays until it is taken away.

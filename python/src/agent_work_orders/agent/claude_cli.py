@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -77,6 +77,24 @@ class ClaudeCli:
         if key not in self._versions:
             self._versions[key] = await self._ask_version(program)
         return f"claude {self._versions[key]}"
+
+    def options(self) -> frozenset[str]:
+        """Every option that a turn may give to the command line."""
+        turn = AgentTurn(
+            run_id="",
+            prompt="",
+            cwd=Path(),
+            home=Path(),
+            run_dir=Path(),
+            session_id="a",
+            model="a",
+            read_only=False,
+            timeout=timedelta(),
+            stall_timeout=timedelta(),
+            max_cost_usd=1.0,
+        )
+        given = self._command("claude", turn)
+        return frozenset(word.partition("=")[0] for word in given if word.startswith("-"))
 
     def _program(self) -> str:
         path = self._path()

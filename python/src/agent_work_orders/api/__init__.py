@@ -2,12 +2,12 @@
 
 from fastapi import APIRouter
 
-from . import artifacts, events, state, work_orders
+from . import artifacts, events, settings, state, work_orders
 from .deps import STATE_NAME, ApiContext, HealthCheck, WorkerStatus
 from .guard import GuardPolicy
 
 __all__ = ["STATE_NAME", "ApiContext", "GuardPolicy", "HealthCheck", "WorkerStatus", "router"]
 
 router = APIRouter(prefix="/api/awo", tags=["agent-work-orders"])
-for part in (work_orders, events, artifacts, state):
+for part in (work_orders, events, artifacts, settings, state):
     router.include_router(part.router)

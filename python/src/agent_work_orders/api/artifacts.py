@@ -1,11 +1,15 @@
 """What an order left behind: its files, and its branch as a diff. Serves bytes; never renders or interprets them."""
 
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Annotated
 
+from anyio import to_thread
 from fastapi import APIRouter, Header, Path, Response
 from pydantic import BaseModel, Field
 
 from ..domain.errors import NotFound
+from ..domain.redaction import Redactor
 from ..domain.work_order import Artifact
 from ..ports import FileDiff
 from .content import serve
@@ -110,17 +114,30 @@ async def read_diff(
     """The last checkpoint against the base; there is none before the order's checkout was opened."""
     order = await context.tools.store.get(order_id)
     diff = await context.tools.checkouts.diff(order, stored_repository(order.repository_url))
+    files = await to_thread.run_sync(_masked, diff.files, context.tools.redactor)
     if "text/x-diff" in accept.lower():
-        text = "".join(_patch(file) for file in diff.files)
+        text = "".join(_patch(file) for file in files)
         return Response(text.encode("utf-8", "replace"), media_type="text/x-diff", headers={"Vary": "Accept"})
     changes = BranchDiff(
         base_commit=diff.base_commit,
         head_commit=diff.head_commit,
-        additions=sum(file.additions for file in diff.files),
-        deletions=sum(file.deletions for file in diff.files),
-        files=[FileChange(**vars(file)) for file in diff.files],
+        additions=sum(file.additions for file in files),
+        deletions=sum(file.deletions for file in files),
+        files=[FileChange(**vars(file)) for file in files],
     )
     return Response(changes.model_dump_json(), media_type="application/json", headers={"Vary": "Accept"})
+
+
+def _masked(files: Iterable[FileDiff], redactor: Redactor) -> list[FileDiff]:
+    """An agent can write down the key it works with: such a change is never pushed, and read without the key."""
+
+    def masked(text: str | None) -> str | None:
+        return None if text is None else redactor.redact(text)
+
+    return [
+        replace(file, path=redactor.redact(file.path), old_path=masked(file.old_path), patch=masked(file.patch))
+        for file in files
+    ]
 
 
 def _patch(file: FileDiff) -> str:

@@ -4,7 +4,7 @@ A checkout is populated by the server once; what is read from it afterwards is i
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -51,6 +51,7 @@ class GitCheckouts:
         freshness: Callable[[], timedelta],
         insecure_hosts: Callable[[], frozenset[str]],
         agent_user: tuple[int, int] | None = None,
+        marks: Mapping[str, str] | None = None,
         git: str = "git",
         clone_timeout: timedelta = timedelta(hours=1),
         command_timeout: timedelta = timedelta(minutes=10),
@@ -59,7 +60,7 @@ class GitCheckouts:
         self._mirrors, self._trash = self._directory / ".mirrors", self._directory / ".trash"
         self._freshness, self._insecure_hosts, self._clone_limit = freshness, insecure_hosts, clone_timeout
         self._agent_user = agent_user
-        self._runner = Git(self._mirrors / ".server", git, command_timeout, agent_user)
+        self._runner = Git(self._mirrors / ".server", git, command_timeout, agent_user, marks)
 
     async def open(
         self, order: WorkOrder, repository: Repository, branch: str, token: str | None, progress: Progress

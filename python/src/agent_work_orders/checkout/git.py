@@ -80,11 +80,21 @@ class Output:
 
 
 class Git:
-    """Runs git. `directory` is the server's own: it holds the credential script, the excludes and an empty home."""
+    """Runs git. `directory` is the server's own: it holds the credential script, the excludes and an empty home.
 
-    def __init__(self, directory: Path, binary: str, limit: timedelta, agent_user: tuple[int, int] | None) -> None:
+    `marks` go into the environment of every git: its helpers outlive a server that is killed, and are found by them.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        binary: str,
+        limit: timedelta,
+        agent_user: tuple[int, int] | None,
+        marks: Mapping[str, str] | None = None,
+    ) -> None:
         self._home, self._askpass, self._excludes = directory / "home", directory / "askpass", directory / "exclude"
-        self._binary, self._limit, self._agent_user = binary, limit, agent_user
+        self._binary, self._limit, self._agent_user, self._marks = binary, limit, agent_user, marks or {}
 
     def prepare(self) -> None:
         """Writes what every run needs, if it is not there already."""
@@ -157,6 +167,7 @@ class Git:
             "GIT_EDITOR": "false",
             "GIT_ASKPASS": str(self._askpass),
             "GIT_CONFIG_COUNT": str(len(settings)),
+            **self._marks,
         }
         for number, (key, value) in enumerate(settings.items()):
             environment[f"GIT_CONFIG_KEY_{number}"], environment[f"GIT_CONFIG_VALUE_{number}"] = key, value

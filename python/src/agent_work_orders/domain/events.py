@@ -47,6 +47,7 @@ class CheckoutOpened(Payload):
     base_commit: str = Field(description="Full id of the commit it starts from.")
     resumed: bool = Field(description="Whether earlier work was found and taken up.")
     took_ms: int = Field(description="How long it took, in milliseconds.")
+    notes: list[str] = Field(default=[], description="What is not as one might expect: submodules, large files.")
 
 
 class StepStarted(Payload):
@@ -105,6 +106,7 @@ class CheckpointSaved(Payload):
     commit: str = Field(description="Full id of the commit that holds everything.")
     commit_count: int = Field(description="Commits beyond the base.")
     files_changed: int = Field(description="Files that differ from the base.")
+    notes: list[str] = Field(default=[], description="What could not be kept as it was, and why.")
 
 
 class StepFinished(Payload):

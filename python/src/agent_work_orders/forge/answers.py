@@ -112,7 +112,7 @@ def already_exists(answer: Answer) -> bool:
 
 def refusal(answer: Answer, slug: str, now: datetime, token: str | None) -> Exception:
     """What an answer that is no success means: StepFailed, or MustWait for a rate limit."""
-    if (until := _limited_until(answer, now)) is not None:
+    if (until := limited_until(answer, now)) is not None:
         return MustWait(
             WaitingReason.USAGE_LIMIT,
             "GitHub's rate limit for this token is reached.",
@@ -169,7 +169,7 @@ def _meaning(answer: Answer, slug: str, words: str) -> tuple[FailureClass, str, 
             )
 
 
-def _limited_until(answer: Answer, now: datetime) -> datetime | None:
+def limited_until(answer: Answer, now: datetime) -> datetime | None:
     """When a rate limit ends; None when this is none."""
     if answer.status not in (403, 429):
         return None

@@ -51,7 +51,7 @@ class GitHubForge:
     ) -> None:
         self._api_url, self._token, self._now = api_url, token, now
         self._backoff, self._time_limit = backoff, time_limit
-        self._new_client = new_client or _new_client
+        self._new_client = new_client or open_client
 
     async def repository(self, repository: Repository) -> RepositoryInfo:
         """Default branch and rights; StepFailed (auth) when the token does not see it."""
@@ -250,7 +250,7 @@ def _pull_request(answer: Answer, *, created: bool) -> PullRequest:
     return PullRequest(url=answer.field("html_url", str), number=answer.field("number", int), created=created)
 
 
-async def _new_client() -> httpx.AsyncClient:
+async def open_client() -> httpx.AsyncClient:
     # Reading the certificates takes tens of milliseconds, which the event loop does not have.
     context: Any = await to_thread.run_sync(httpx.create_ssl_context)
     return httpx.AsyncClient(verify=context, timeout=CALL_TIMEOUT)

@@ -53,13 +53,13 @@ def start_step(tx: Transaction, claim: Claim, step_order: int, step_name: str, a
         """
         insert into agent_work_order_steps
             (agent_work_order_id, attempt, step_order, step_name, agent_name, status, started_at, created_at)
-        values (?1, ?2, ?3, ?4, ?5, 'running', ?6, ?6)
+        values (?, ?, ?, ?, ?, 'running', ?, ?)
         on conflict (agent_work_order_id, attempt, step_order) do update set
             step_name = excluded.step_name, agent_name = excluded.agent_name, status = 'running', success = null,
             output = null, error_message = null, duration_seconds = null, finished_at = null,
             started_at = case status when 'running' then started_at else excluded.started_at end
         """,
-        (claim.order_id, order["attempt"], step_order, step_name, agent_name, tx.now),
+        (claim.order_id, order["attempt"], step_order, step_name, agent_name, tx.now, tx.now),
     )
     tx.change(order, current_phase=step_name)
 
@@ -72,7 +72,7 @@ def finish_step(tx: Transaction, claim: Claim, result: StepResult) -> None:
         insert into agent_work_order_steps
             (agent_work_order_id, attempt, step_order, step_name, agent_name, status, success, output, error_message,
              duration_seconds, session_id, cost_usd, input_tokens, output_tokens, started_at, finished_at, created_at)
-        values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?16)
+        values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
         on conflict (agent_work_order_id, attempt, step_order) do update set
             status = excluded.status, success = excluded.success, output = excluded.output,
             error_message = excluded.error_message, duration_seconds = excluded.duration_seconds,
@@ -97,6 +97,7 @@ def finish_step(tx: Transaction, claim: Claim, result: StepResult) -> None:
             result.input_tokens,
             result.output_tokens,
             tx.now - round(result.duration_seconds * 1e6),
+            tx.now,
             tx.now,
         ),
     )

@@ -21,17 +21,17 @@ WAKE_AT_ONCE = 100
 _LANE = """
 with recursive lane (repository_key) as (
     select min(repository_key) from agent_work_orders indexed by agent_work_orders_pending
-    where status = 'pending' and priority = ?1
+    where status = 'pending' and priority = :priority
     union all
     select (
         select min(repository_key) from agent_work_orders indexed by agent_work_orders_pending
-        where status = 'pending' and priority = ?1 and repository_key > lane.repository_key
+        where status = 'pending' and priority = :priority and repository_key > lane.repository_key
     )
     from lane where lane.repository_key is not null
 )
 select repository_key
 from lane join agent_work_order_repositories r using (repository_key)
-where coalesce(r.max_concurrent, ?2) > (
+where coalesce(r.max_concurrent, :limit) > (
     select count(*) from agent_work_orders o indexed by agent_work_orders_running
     where o.status = 'running' and o.repository_key = lane.repository_key
 )
@@ -113,7 +113,7 @@ def _next_in_line(tx: Transaction, limit_per_repository: int) -> int | None:
         if best["priority"] is None:
             return None
         priority = best["priority"]
-        lane = tx.find(_LANE, priority, limit_per_repository)
+        lane = tx.db.execute(_LANE, {"priority": priority, "limit": limit_per_repository}).fetchone()
         if lane is not None:
             break
     head = tx.one(

@@ -82,9 +82,9 @@ def counts(db: sqlite3.Connection) -> Counts:
 
 _FORWARDS = """
 select seq, at, kind, step_order, attempt, payload from agent_work_order_events
-where agent_work_order_id = ?1 and seq > ?2 and seq < ?3
-and (?4 is null or kind in (select value from json_each(?4)))
-order by seq limit ?5
+where agent_work_order_id = :order_id and seq > :after and seq < :before
+and (:kinds is null or kind in (select value from json_each(:kinds)))
+order by seq limit :limit
 """
 _BACKWARDS = _FORWARDS.replace("order by seq", "order by seq desc")
 
@@ -99,13 +99,13 @@ def events(
 ) -> list[Event]:
     rows = db.execute(
         _FORWARDS if before_seq is None else _BACKWARDS,
-        (
-            order_id,
-            0 if after_seq is None else after_seq,
-            _FOREVER if before_seq is None else before_seq,
-            json.dumps(sorted(kinds)) if kinds else None,
-            limit,
-        ),
+        {
+            "order_id": order_id,
+            "after": 0 if after_seq is None else after_seq,
+            "before": _FOREVER if before_seq is None else before_seq,
+            "kinds": json.dumps(sorted(kinds)) if kinds else None,
+            "limit": limit,
+        },
     )
     found = [event_of(row) for row in rows.fetchall()]
     return found if before_seq is None else found[::-1]

@@ -119,7 +119,7 @@ class Transaction:
     def end_open_steps(self, order: sqlite3.Row, status: StepStatus, why: str) -> None:
         """No step runs on when its order does not."""
         self.db.execute(
-            "update agent_work_order_steps set status = ?1, success = 0, error_message = ?2, finished_at = ?3, "
-            "duration_seconds = (?3 - started_at) / 1e6 where agent_work_order_id = ?4 and status = 'running'",
-            (status, why, self.now, order["agent_work_order_id"]),
+            "update agent_work_order_steps set status = ?, success = 0, error_message = ?, finished_at = ?, "
+            "duration_seconds = (? - started_at) / 1e6 where agent_work_order_id = ? and status = 'running'",
+            (status, why, self.now, self.now, order["agent_work_order_id"]),
         )

@@ -127,6 +127,7 @@ class Progress:
                     base_commit=opened.base_commit,
                     resumed=opened.resumed,
                     took_ms=round((anyio.current_time() - began) * 1000),
+                    notes=list(opened.notes),
                 )
             )
             await self.record(OrderChanges(base_branch=opened.base_branch, base_commit=opened.base_commit))
@@ -135,10 +136,17 @@ class Progress:
     async def save_checkpoint(self, label: str) -> Checkpoint:
         """Everything in the checkout, as a commit in the mirror."""
         checkout = await self.checkout()
+        known = len(checkout.notes)
         saved = await checkout.checkpoint(label, self.commit_message())
-        if self.checkpoint is None or saved.commit != self.checkpoint.commit:
+        notes = list(checkout.notes[known:])
+        if notes or self.checkpoint is None or saved.commit != self.checkpoint.commit:
             self.tell(
-                CheckpointSaved(commit=saved.commit, commit_count=saved.commit_count, files_changed=saved.files_changed)
+                CheckpointSaved(
+                    commit=saved.commit,
+                    commit_count=saved.commit_count,
+                    files_changed=saved.files_changed,
+                    notes=notes,
+                )
             )
             changes = OrderChanges(git_commit_count=saved.commit_count, git_files_changed=saved.files_changed)
             await self.record(changes)

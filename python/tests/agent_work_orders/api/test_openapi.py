@@ -48,6 +48,12 @@ def test_every_route_of_the_contract_is_there_once(document: Json) -> None:
         "GET /api/awo/workflows",
         "GET /api/awo/health",
         "GET /api/awo/status",
+        "GET /api/awo/settings",
+        "PATCH /api/awo/settings",
+        "GET /api/awo/settings/audit",
+        "PUT /api/awo/settings/secrets/{name}",
+        "DELETE /api/awo/settings/secrets/{name}",
+        "POST /api/awo/settings/test/{subject}",
     }
 
 
@@ -91,7 +97,7 @@ def test_every_field_is_described(document: Json) -> None:
 
 def test_every_body_has_an_example(document: Json) -> None:
     for name, schema in schemas(document):
-        if name in ("WorkOrderRequest", "RetryRequest"):
+        if name in ("WorkOrderRequest", "RetryRequest", "SecretValue", "Offer"):
             assert schema["examples"]
             assert schema["additionalProperties"] is False
 

@@ -11,9 +11,9 @@ def processes_of(order_id: str) -> dict[int, str]:
     return {pid: arguments for pid, environ, arguments in _processes() if marker in f"\0{environ}"}
 
 
-def command_lines() -> set[str]:
-    """The arguments of everything that runs on this machine."""
-    return {arguments for _, _, arguments in _processes()}
+def command_lines() -> set[tuple[int, str]]:
+    """Number and arguments of everything that runs on this machine."""
+    return {(pid, arguments) for pid, _, arguments in _processes()}
 
 
 def _processes() -> Iterator[tuple[int, str, str]]:

@@ -1,0 +1,1049 @@
+-- Agent Work Orders, the whole schema: paste it into Supabase's SQL editor and run it. Safe to run again.
+-- Made by scripts/join_migrations.sh from the parts in awo-*/; change those.
+
+-- Agent Work Orders, part 1 of 5: the tables, and nobody but the service role may use them.
+-- Safe to run again. Names, words and rules are those of the embedded store: one contract holds for both.
+begin;
+
+do $$ begin
+  if to_regclass('public.agent_work_orders') is not null and not exists (
+    select from pg_attribute where attrelid = to_regclass('public.agent_work_orders') and attname = 'settled_token'
+  ) then
+    raise exception 'An older table agent_work_orders stands in the way.'
+      using hint = 'Rename or drop it and its steps and artifacts, then run this file again.';
+  end if;
+end $$;
+
+-- The order of state changes: one row, locked first by every transition, so that `rev` has the order of the commits.
+create table if not exists public.agent_work_order_change_head (
+  one boolean primary key default true,
+  rev bigint not null default 0,
+  schema_version integer not null default 0,
+  constraint there_is_one_head check (one)
+) with (fillfactor = 10);
+insert into public.agent_work_order_change_head default values on conflict do nothing;
+
+-- Fencing tokens: each claim gets a higher one than all before it.
+create sequence if not exists public.agent_work_order_fence_seq;
+
+-- Limit and fairness: whoever got a claim least recently (the lowest token) comes first.
+create table if not exists public.agent_work_order_repositories (
+  repository_key text collate "C" primary key,
+  repository_url text not null,
+  max_concurrent integer,
+  last_claim_token bigint not null default 0,
+  created_at timestamptz not null,
+  constraint a_limit_is_0_to_1000 check (max_concurrent between 0 and 1000)
+) with (fillfactor = 70);
+
+create table if not exists public.agent_work_orders (
+  order_no bigint generated always as identity primary key,
+  agent_work_order_id text collate "C" not null unique,
+  idempotency_key text not null unique,
+  request_fingerprint text not null,
+  repository_key text collate "C" not null references public.agent_work_order_repositories (repository_key),
+  repository_url text not null,
+  sandbox_identifier text not null,
+  sandbox_type text not null,
+  git_branch_name text,
+  base_branch text,
+  base_commit text,
+  working_subdir text,
+  agent_session_id text,
+  workflow_type text not null,
+  selected_commands text[] not null,
+  user_request text not null,
+  github_issue_number bigint,
+  status text not null default 'pending',
+  waiting_reason text,
+  waiting_until timestamptz,
+  current_phase text,
+  next_step integer not null default 1,
+  attempt integer not null default 1,
+  max_attempts integer not null,
+  priority smallint not null,
+  model text,
+  timeout_seconds integer,
+  max_cost_usd double precision,
+  github_pull_request_url text,
+  git_commit_count integer not null default 0,
+  git_files_changed integer not null default 0,
+  cost_usd double precision not null default 0,
+  input_tokens bigint not null default 0,
+  output_tokens bigint not null default 0,
+  failure_class text,
+  error_message text,
+  next_action text,
+  worker_id text,
+  claim_request_id text,
+  lease_token bigint unique,
+  lease_expires_at timestamptz,
+  settled_token bigint,
+  settled_by text,
+  cancel_requested_at timestamptz,
+  last_seq bigint not null default 0,
+  rev bigint not null unique,
+  run_after timestamptz,
+  created_at timestamptz not null,
+  started_at timestamptz,
+  finished_at timestamptz,
+  updated_at timestamptz not null,
+  constraint a_known_status check (
+    status in ('scheduled', 'pending', 'running', 'waiting', 'completed', 'failed', 'cancelled')
+  ),
+  constraint a_known_waiting_reason check (
+    waiting_reason in ('approval', 'reply', 'usage_limit', 'budget', 'disk', 'checks')
+  ),
+  constraint a_known_settlement check (settled_by in ('finish', 'wait', 'release')),
+  constraint counts_from_one check (next_step >= 1 and attempt >= 1 and max_attempts >= 1),
+  constraint a_priority_is_0_to_9 check (priority between 0 and 9),
+  constraint held_if_and_only_if_running check (
+    (status = 'running') = (lease_token is not null)
+    and (lease_token is null) = (worker_id is null)
+    and (lease_token is null) = (claim_request_id is null)
+    and (lease_token is null) = (lease_expires_at is null)
+  ),
+  constraint finished_if_and_only_if_terminal check (
+    (status in ('completed', 'failed', 'cancelled')) = (finished_at is not null)
+  ),
+  constraint a_reason_if_and_only_if_waiting check ((status = 'waiting') = (waiting_reason is not null)),
+  constraint a_class_if_and_only_if_failed check ((status = 'failed') = (failure_class is not null))
+) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
+
+-- What the queue reads: small, because each holds one status only.
+create index if not exists agent_work_orders_pending
+  on public.agent_work_orders (priority, repository_key, created_at, order_no) where status = 'pending';
+create index if not exists agent_work_orders_running on public.agent_work_orders (repository_key) where status = 'running';
+create index if not exists agent_work_orders_scheduled on public.agent_work_orders (run_after) where status = 'scheduled';
+create index if not exists agent_work_orders_waiting on public.agent_work_orders (waiting_until) where status = 'waiting';
+-- What people read, newest first: walked backwards.
+create index if not exists agent_work_orders_newest on public.agent_work_orders (created_at, agent_work_order_id);
+create index if not exists agent_work_orders_by_status
+  on public.agent_work_orders (status, created_at, agent_work_order_id);
+create index if not exists agent_work_orders_by_repository
+  on public.agent_work_orders (repository_key, status, created_at, agent_work_order_id);
+
+create table if not exists public.agent_work_order_steps (
+  id bigint generated always as identity primary key,
+  agent_work_order_id text collate "C" not null
+    references public.agent_work_orders (agent_work_order_id) on delete cascade,
+  attempt integer not null,
+  step_order integer not null,
+  step_name text not null,
+  agent_name text not null,
+  status text not null,
+  success boolean,
+  output text,
+  error_message text,
+  duration_seconds double precision,
+  session_id text,
+  cost_usd double precision not null default 0,
+  input_tokens bigint not null default 0,
+  output_tokens bigint not null default 0,
+  started_at timestamptz not null,
+  finished_at timestamptz,
+  created_at timestamptz not null,
+  unique (agent_work_order_id, attempt, step_order),
+  constraint a_known_step_status check (status in ('running', 'completed', 'skipped', 'failed', 'cancelled')),
+  constraint steps_count_from_one check (step_order >= 1),
+  constraint running_if_and_only_if_open check (
+    (status = 'running') = (finished_at is null) and (status = 'running') = (success is null)
+  )
+);
+
+-- `payload` is the writer's own JSON text, kept to the letter.
+create table if not exists public.agent_work_order_events (
+  agent_work_order_id text collate "C" not null
+    references public.agent_work_orders (agent_work_order_id) on delete cascade,
+  seq bigint not null,
+  at timestamptz not null,
+  kind text not null,
+  step_order integer,
+  attempt integer not null,
+  payload text not null,
+  primary key (agent_work_order_id, seq),
+  constraint events_count_from_one check (seq >= 1)
+);
+
+-- `content` is null where `path` says which file of the order's folder holds it.
+create table if not exists public.agent_work_order_artifacts (
+  id bigint generated always as identity primary key,
+  agent_work_order_id text collate "C" not null
+    references public.agent_work_orders (agent_work_order_id) on delete cascade,
+  artifact_id text not null,
+  artifact_type text not null,
+  step_name text,
+  attempt integer not null,
+  path text not null,
+  media_type text not null,
+  size_bytes bigint not null,
+  content text,
+  created_at timestamptz not null,
+  unique (agent_work_order_id, artifact_id)
+);
+
+-- Who changed which setting, and when. No secret is ever a setting.
+create table if not exists public.agent_work_order_settings_audit (
+  id bigint generated always as identity primary key,
+  setting text not null,
+  old_value text,
+  new_value text,
+  changed_by text,
+  changed_at timestamptz not null default clock_timestamp()
+);
+
+-- Closes everything of ours to all but the service role. Supabase grants new objects to `anon` and `authenticated` by
+-- default, by name: taking it from `public` alone would leave them open. Every part ends with a call of this.
+create or replace function public.awo_close_v1() returns void language plpgsql set search_path = '' as $$
+declare
+  v_name text;
+  v_policy record;
+begin
+  for v_name in
+    select c.relname from pg_catalog.pg_class c
+    where c.relnamespace = 'public'::regnamespace and c.relkind = 'r' and c.relname like 'agent\_work\_order%'
+  loop
+    execute format('alter table public.%I enable row level security', v_name);
+    execute format('revoke all on table public.%I from public, anon, authenticated', v_name);
+    execute format('grant select, insert, update, delete on table public.%I to service_role', v_name);
+  end loop;
+  for v_policy in
+    select tablename, policyname from pg_catalog.pg_policies
+    where schemaname = 'public' and tablename like 'agent\_work\_order%'
+  loop
+    execute format('drop policy %I on public.%I', v_policy.policyname, v_policy.tablename);
+  end loop;
+  for v_name in
+    select c.relname from pg_catalog.pg_class c
+    where c.relnamespace = 'public'::regnamespace and c.relkind = 'S' and c.relname like 'agent\_work\_order%'
+  loop
+    execute format('revoke all on sequence public.%I from public, anon, authenticated', v_name);
+    execute format('grant usage, select on sequence public.%I to service_role', v_name);
+  end loop;
+  for v_name in
+    select p.oid::regprocedure::text from pg_catalog.pg_proc p
+    where p.pronamespace = 'public'::regnamespace and p.proname like 'awo\_%'
+  loop
+    execute 'revoke all on function ' || v_name || ' from public, anon, authenticated';
+    execute 'grant execute on function ' || v_name || ' to service_role';
+  end loop;
+end $$;
+
+-- How far the schema is: the number of the last part.
+create or replace function public.awo_schema_version_v1() returns integer
+language sql stable set search_path = '' as $$ select schema_version from public.agent_work_order_change_head $$;
+
+do $$ begin
+  if to_regclass('public.archon_migrations') is not null then
+    insert into public.archon_migrations (version, migration_name)
+      values ('awo-0.1.0', '001_tables') on conflict (version, migration_name) do nothing;
+  end if;
+end $$;
+update public.agent_work_order_change_head set schema_version = greatest(schema_version, 1);
+select public.awo_close_v1();
+notify pgrst, 'reload schema';
+commit;
+
+-- Agent Work Orders, part 2 of 5: what every transition is made of, and what people do to orders.
+-- Safe to run again. Each function is one transaction, safe to repeat, and runs with its caller's rights.
+-- Errors: SQLSTATE PTnnn with a word of ours as the message; never a row's contents.
+begin;
+
+-- The time: of the database, and nobody else's.
+create or replace function public.awo_now_v1() returns timestamptz
+language sql volatile set search_path = '' as $$ select clock_timestamp() $$;
+
+-- The first lock of every transition. In any other order, cancels, claims and reaps lock each other out.
+create or replace function public.awo_lock_v1() returns void language plpgsql set search_path = '' as $$
+begin
+  perform 1 from public.agent_work_order_change_head for update;
+end $$;
+
+create or replace function public.awo_next_rev_v1() returns bigint language sql volatile set search_path = '' as
+$$ update public.agent_work_order_change_head set rev = rev + 1 returning rev $$;
+
+-- The order's row, locked, or `not_found`.
+create or replace function public.awo_order_v1(p_id text) returns public.agent_work_orders
+language plpgsql set search_path = '' as $$
+declare
+  v public.agent_work_orders;
+begin
+  select * into v from public.agent_work_orders where agent_work_order_id = p_id for update;
+  if not found then
+    raise exception 'not_found' using errcode = 'PT404';
+  end if;
+  return v;
+end $$;
+
+-- The order's row, locked, if the token still holds it; else `lease_lost`. An expired lease still holds.
+create or replace function public.awo_held_v1(p_id text, p_token bigint) returns public.agent_work_orders
+language plpgsql set search_path = '' as $$
+declare
+  v public.agent_work_orders;
+begin
+  select * into v from public.agent_work_orders
+    where agent_work_order_id = p_id and status = 'running' and lease_token = p_token for no key update;
+  if not found then
+    raise exception 'lease_lost' using errcode = 'PT409';
+  end if;
+  return v;
+end $$;
+
+-- An order that is not in a state for the verb.
+create or replace function public.awo_refuse_v1(p_status text) returns void language plpgsql set search_path = '' as $$
+begin
+  raise exception 'wrong_state' using errcode = 'PT409', detail = p_status;
+end $$;
+
+-- Appends an event of the store's own; gives the journal's new end, for the row that `awo_save_v1` will write.
+create or replace function public.awo_tell_v1(
+  p_order public.agent_work_orders, p_now timestamptz, p_kind text, p_payload json
+) returns bigint language plpgsql set search_path = '' as $$
+begin
+  insert into public.agent_work_order_events (agent_work_order_id, seq, at, kind, attempt, payload)
+    values (p_order.agent_work_order_id, p_order.last_seq + 1, p_now, p_kind, p_order.attempt, p_payload::text);
+  return p_order.last_seq + 1;
+end $$;
+
+-- Writes what a transition made of an order. Every state change gets the next `rev`.
+create or replace function public.awo_save_v1(p public.agent_work_orders, p_now timestamptz)
+returns public.agent_work_orders language plpgsql set search_path = '' as $$
+declare
+  v public.agent_work_orders;
+begin
+  update public.agent_work_orders o set
+    git_branch_name = p.git_branch_name, base_branch = p.base_branch, base_commit = p.base_commit,
+    agent_session_id = p.agent_session_id, status = p.status, waiting_reason = p.waiting_reason,
+    waiting_until = p.waiting_until, current_phase = p.current_phase, next_step = p.next_step, attempt = p.attempt,
+    max_attempts = p.max_attempts, github_pull_request_url = p.github_pull_request_url,
+    git_commit_count = p.git_commit_count, git_files_changed = p.git_files_changed, cost_usd = p.cost_usd,
+    input_tokens = p.input_tokens, output_tokens = p.output_tokens, failure_class = p.failure_class,
+    error_message = p.error_message, next_action = p.next_action, worker_id = p.worker_id,
+    claim_request_id = p.claim_request_id, lease_token = p.lease_token, lease_expires_at = p.lease_expires_at,
+    settled_token = p.settled_token, settled_by = p.settled_by, cancel_requested_at = p.cancel_requested_at,
+    last_seq = p.last_seq, started_at = p.started_at, finished_at = p.finished_at,
+    rev = public.awo_next_rev_v1(), updated_at = p_now
+  where o.order_no = p.order_no
+  returning * into v;
+  return v;
+end $$;
+
+-- What nobody holds.
+create or replace function public.awo_unheld_v1(p public.agent_work_orders) returns public.agent_work_orders
+language plpgsql set search_path = '' as $$
+begin
+  p.worker_id := null; p.claim_request_id := null; p.lease_token := null; p.lease_expires_at := null;
+  return p;
+end $$;
+
+-- What an order that goes on no longer says.
+create or replace function public.awo_untroubled_v1(p public.agent_work_orders) returns public.agent_work_orders
+language plpgsql set search_path = '' as $$
+begin
+  p.waiting_reason := null; p.waiting_until := null; p.failure_class := null;
+  p.error_message := null; p.next_action := null;
+  return p;
+end $$;
+
+-- No step runs on when its order does not.
+create or replace function public.awo_end_steps_v1(p_id text, p_now timestamptz, p_status text, p_why text)
+returns void language plpgsql set search_path = '' as $$
+begin
+  update public.agent_work_order_steps set
+    status = p_status, success = false, error_message = p_why, finished_at = p_now,
+    duration_seconds = extract(epoch from p_now - started_at)
+  where agent_work_order_id = p_id and status = 'running';
+end $$;
+
+create or replace function public.awo_ended_v1(
+  p_status text, p_summary text, p_failure_class text default null, p_error_message text default null,
+  p_next_action text default null
+) returns json language sql immutable set search_path = '' as $$
+  select json_build_object('status', p_status, 'summary', p_summary, 'failure_class', p_failure_class,
+                           'error_message', p_error_message, 'next_action', p_next_action)
+$$;
+
+-- p_order: the columns that a request decides.
+create or replace function public.awo_enqueue_v1(p_order jsonb) returns json
+language plpgsql set search_path = '' set timezone = 'UTC' set lock_timeout = '3s' as $$
+declare
+  v public.agent_work_orders;
+  v_now timestamptz;
+  v_new boolean := false;
+begin
+  select * into v from public.agent_work_orders where idempotency_key = p_order ->> 'idempotency_key';
+  if not found then
+    perform public.awo_lock_v1();
+    select * into v from public.agent_work_orders where idempotency_key = p_order ->> 'idempotency_key';
+    if not found then
+      v_now := public.awo_now_v1();
+      v := jsonb_populate_record(null::public.agent_work_orders, p_order);
+      insert into public.agent_work_order_repositories (repository_key, repository_url, created_at)
+        values (v.repository_key, v.repository_url, v_now) on conflict (repository_key) do nothing;
+      insert into public.agent_work_orders (
+        agent_work_order_id, idempotency_key, request_fingerprint, repository_key, repository_url, sandbox_identifier,
+        sandbox_type, base_branch, working_subdir, workflow_type, selected_commands, user_request,
+        github_issue_number, max_attempts, priority, model, timeout_seconds, max_cost_usd, run_after,
+        status, last_seq, rev, created_at, updated_at
+      ) values (
+        v.agent_work_order_id, v.idempotency_key, v.request_fingerprint, v.repository_key, v.repository_url,
+        v.sandbox_identifier, v.sandbox_type, v.base_branch, v.working_subdir, v.workflow_type, v.selected_commands,
+        v.user_request, v.github_issue_number, v.max_attempts, v.priority, v.model, v.timeout_seconds, v.max_cost_usd,
+        v.run_after, case when v.run_after > v_now then 'scheduled' else 'pending' end, 1,
+        public.awo_next_rev_v1(), v_now, v_now
+      ) returning * into v;
+      insert into public.agent_work_order_events (agent_work_order_id, seq, at, kind, attempt, payload)
+        values (v.agent_work_order_id, 1, v_now, 'order_enqueued', v.attempt, json_build_object(
+          'repository_url', v.repository_url, 'workflow_type', v.workflow_type, 'steps', v.selected_commands)::text);
+      v_new := true;
+    end if;
+  end if;
+  if v.request_fingerprint is distinct from p_order ->> 'request_fingerprint' then
+    raise exception 'idempotency_conflict' using errcode = 'PT409';
+  end if;
+  return json_build_object('order', to_json(v), 'created', v_new);
+end $$;
+
+create or replace function public.awo_resume_v1(p_id text, p_reason text) returns json
+language plpgsql set search_path = '' set timezone = 'UTC' set lock_timeout = '3s' as $$
+declare
+  v public.agent_work_orders;
+  v_now timestamptz;
+begin
+  perform public.awo_lock_v1();
+  v_now := public.awo_now_v1();
+  v := public.awo_order_v1(p_id);
+  if v.status <> 'waiting' then
+    perform public.awo_refuse_v1(v.status);
+  end if;
+  v.last_seq := public.awo_tell_v1(v, v_now, 'order_resumed', json_build_object('reason', p_reason));
+  v := public.awo_untroubled_v1(v);
+  v.status := 'pending';
+  return to_json(public.awo_save_v1(v, v_now));
+end $$;
+
+-- A new attempt, at the next step or at `p_from_step`.
+create or replace function public.awo_retry_v1(p_id text, p_from_step integer default null) returns json
+language plpgsql set search_path = '' set timezone = 'UTC' set lock_timeout = '3s' as $$
+declare
+  v public.agent_work_orders;
+  v_now timestamptz;
+begin
+  perform public.awo_lock_v1();
+  v_now := public.awo_now_v1();
+  v := public.awo_order_v1(p_id);
+  if v.status not in ('failed', 'cancelled') then
+    perform public.awo_refuse_v1(v.status);
+  end if;
+  if p_from_step is not null and p_from_step not between 1 and cardinality(v.selected_commands) then
+    raise exception 'invalid_from_step' using errcode = 'PT422', detail = cardinality(v.selected_commands)::text;
+  end if;
+  v.attempt := v.attempt + 1;
+  v.max_attempts := greatest(v.max_attempts, v.attempt + 1); -- one crash must not be the end of it
+  v.next_step := coalesce(p_from_step, v.next_step);
+  v.finished_at := null;
+  v.cancel_requested_at := null;
+  v.last_seq := public.awo_tell_v1(v, v_now, 'order_resumed', json_build_object('reason', 'retry'));
+  v := public.awo_untroubled_v1(v);
+  v.status := 'pending';
+  return to_json(public.awo_save_v1(v, v_now));
+end $$;
+
+-- Ends what nobody holds; of a running order it only notes when it was asked.
+create or replace function public.awo_cancel_v1(p_id text) returns json
+language plpgsql set search_path = '' set timezone = 'UTC' set lock_timeout = '3s' as $$
+declare
+  v public.agent_work_orders;
+  v_now timestamptz;
+begin
+  perform public.awo_lock_v1();
+  v_now := public.awo_now_v1();
+  v := public.awo_order_v1(p_id);
+  if v.status = 'cancelled' or (v.status = 'running' and v.cancel_requested_at is not null) then
+    return to_json(v);
+  end if;
+  if v.status in ('completed', 'failed') then
+    perform public.awo_refuse_v1(v.status);
+  end if;
+  v.cancel_requested_at := v_now;
+  if v.status <> 'running' then
+    v.last_seq := public.awo_tell_v1(v, v_now, 'cancel_requested', '{}');
+    v.last_seq := public.awo_tell_v1(v, v_now, 'order_finished',
+      public.awo_ended_v1('cancelled', format('Cancelled while it was %s.', v.status)));
+    v := public.awo_untroubled_v1(v);
+    v.status := 'cancelled';
+    v.finished_at := v_now;
+  end if;
+  return to_json(public.awo_save_v1(v, v_now));
+end $$;
+
+create or replace function public.awo_delete_v1(p_id text) returns void
+language plpgsql set search_path = '' set lock_timeout = '3s' as $$
+declare
+  v public.agent_work_orders;
+begin
+  perform public.awo_lock_v1();
+  v := public.awo_order_v1(p_id);
+  if v.status not in ('completed', 'failed', 'cancelled') then
+    perform public.awo_refuse_v1(v.status);
+  end if;
+  delete from public.agent_work_orders where order_no = v.order_no;
+end $$;
+
+do $$ begin
+  if to_regclass('public.archon_migrations') is not null then
+    insert into public.archon_migrations (version, migration_name)
+      values ('awo-0.1.0', '002_filing') on conflict (version, migration_name) do nothing;
+  end if;
+end $$;
+update public.agent_work_order_change_head set schema_version = greatest(schema_version, 2);
+select public.awo_close_v1();
+notify pgrst, 'reload schema';
+commit;
+
+-- Agent Work Orders, part 3 of 5: the queue. Claims go out in its order, and come back from workers that went silent.
+-- Safe to run again. The head's lock makes one claim and one reap at a time, on all servers.
+begin;
+
+-- The next order for a worker, or null. The same worker with the same request gets the very claim it holds.
+create or replace function public.awo_claim_v1(
+  p_worker_id text, p_request_id text, p_lease_seconds double precision, p_limit_per_repository integer
+) returns json language plpgsql set search_path = '' set timezone = 'UTC' set lock_timeout = '3s' as $$
+declare
+  v public.agent_work_orders;
+  v_now timestamptz;
+  v_priority integer := -1;
+  v_key text;
+begin
+  perform public.awo_lock_v1();
+  v_now := public.awo_now_v1(); -- a variable: a volatile call cannot be an index condition
+  select * into v from public.agent_work_orders
+    where status = 'running' and worker_id = p_worker_id and claim_request_id = p_request_id;
+  if not found then
+    -- A bounded number at once: a claim stays short whatever has piled up.
+    for v in select * from public.agent_work_orders
+      where status = 'scheduled' and run_after <= v_now order by run_after limit 100 loop
+      v.status := 'pending';
+      perform public.awo_save_v1(v, v_now);
+    end loop;
+    for v in select * from public.agent_work_orders
+      where status = 'waiting' and waiting_until <= v_now order by waiting_until limit 100 loop
+      v.last_seq := public.awo_tell_v1(v, v_now, 'order_resumed', json_build_object('reason', 'due'));
+      v := public.awo_untroubled_v1(v);
+      v.status := 'pending';
+      perform public.awo_save_v1(v, v_now);
+    end loop;
+    -- Best priority, then the repository served least recently, then the oldest; full repositories are passed over.
+    -- It jumps from repository to repository through the index, so that it costs repositories and not orders.
+    loop
+      select min(o.priority) into v_priority from public.agent_work_orders o
+        where o.status = 'pending' and o.priority > v_priority;
+      if v_priority is null then
+        return null;
+      end if;
+      with recursive lane (repository_key) as (
+        (select o.repository_key from public.agent_work_orders o
+          where o.status = 'pending' and o.priority = v_priority order by o.repository_key limit 1)
+        union all
+        select (select o.repository_key from public.agent_work_orders o
+          where o.status = 'pending' and o.priority = v_priority and o.repository_key > lane.repository_key
+          order by o.repository_key limit 1)
+        from lane where lane.repository_key is not null
+      ), busy as materialized (
+        select o.repository_key, count(*) as running from public.agent_work_orders o
+          where o.status = 'running' group by o.repository_key
+      )
+      select lane.repository_key into v_key
+        from lane
+        join public.agent_work_order_repositories r on r.repository_key = lane.repository_key
+        left join busy on busy.repository_key = lane.repository_key
+        where coalesce(r.max_concurrent, p_limit_per_repository) > coalesce(busy.running, 0)
+        order by r.last_claim_token, r.repository_key limit 1;
+      exit when v_key is not null;
+    end loop;
+    select * into v from public.agent_work_orders
+      where status = 'pending' and priority = v_priority and repository_key = v_key
+      order by created_at, order_no limit 1 for update;
+    v.lease_token := nextval('public.agent_work_order_fence_seq');
+    update public.agent_work_order_repositories set last_claim_token = v.lease_token where repository_key = v_key;
+    v.last_seq := public.awo_tell_v1(v, v_now, 'order_claimed', json_build_object('worker_id', p_worker_id));
+    v.status := 'running';
+    v.worker_id := p_worker_id;
+    v.claim_request_id := p_request_id;
+    v.lease_expires_at := v_now + make_interval(secs => p_lease_seconds);
+    v.started_at := coalesce(v.started_at, v_now);
+    v := public.awo_save_v1(v, v_now);
+  end if;
+  return json_build_object('order', to_json(v), 'token', v.lease_token, 'lease_expires_at', v.lease_expires_at,
+    'steps', (select coalesce(json_agg(to_json(s) order by s.attempt, s.step_order), '[]')
+              from public.agent_work_order_steps s where s.agent_work_order_id = v.agent_work_order_id));
+end $$;
+
+-- Takes back claims whose lease has expired, and all those of workers known to be dead. The head's lock makes it one
+-- at a time on all servers.
+create or replace function public.awo_reap_v1(p_limit integer, p_dead_workers text[] default '{}') returns json
+language plpgsql set search_path = '' set timezone = 'UTC' set lock_timeout = '3s' as $$
+declare
+  v public.agent_work_orders;
+  v_now timestamptz;
+  v_worker text;
+  v_reaped jsonb := '[]';
+begin
+  perform public.awo_lock_v1();
+  v_now := public.awo_now_v1();
+  for v in
+    select * from public.agent_work_orders
+    where status = 'running' and (lease_expires_at <= v_now or worker_id = any (p_dead_workers))
+    order by lease_expires_at limit p_limit for update
+  loop
+    v_worker := v.worker_id;
+    v := public.awo_unheld_v1(v);
+    v.last_seq := public.awo_tell_v1(v, v_now, 'lease_lost', json_build_object('worker_id', v_worker));
+    if v.cancel_requested_at is not null then
+      perform public.awo_end_steps_v1(v.agent_work_order_id, v_now, 'cancelled', 'The order was cancelled.');
+      v.status := 'cancelled';
+      v.finished_at := v_now;
+      v.last_seq := public.awo_tell_v1(v, v_now, 'order_finished',
+        public.awo_ended_v1('cancelled', 'Cancelled; its server had gone silent.'));
+    else
+      perform public.awo_end_steps_v1(v.agent_work_order_id, v_now, 'failed',
+        'The server that ran this step went silent.');
+      if v.attempt >= v.max_attempts then
+        v.status := 'failed';
+        v.finished_at := v_now;
+        v.failure_class := 'internal';
+        v.error_message := format('The server that ran this order went silent; that was attempt %s.', v.attempt);
+        v.next_action := 'Look in the server''s log for why it stops, then retry the order.';
+        v.last_seq := public.awo_tell_v1(v, v_now, 'order_finished', public.awo_ended_v1('failed',
+          format('Its server went silent in the last of %s attempts.', v.attempt),
+          v.failure_class, v.error_message, v.next_action));
+      else
+        v.status := 'pending';
+        v.attempt := v.attempt + 1;
+      end if;
+    end if;
+    v := public.awo_save_v1(v, v_now);
+    v_reaped := v_reaped || jsonb_build_object(
+      'order_id', v.agent_work_order_id, 'worker_id', v_worker, 'status', v.status, 'rev', v.rev);
+  end loop;
+  return v_reaped;
+end $$;
+
+do $$ begin
+  if to_regclass('public.archon_migrations') is not null then
+    insert into public.archon_migrations (version, migration_name)
+      values ('awo-0.1.0', '003_queue') on conflict (version, migration_name) do nothing;
+  end if;
+end $$;
+update public.agent_work_order_change_head set schema_version = greatest(schema_version, 3);
+select public.awo_close_v1();
+notify pgrst, 'reload schema';
+commit;
+
+-- Agent Work Orders, part 4 of 5: what the holder of a claim may write.
+-- Safe to run again. Every write of a holder presents its token; a stale one is `lease_lost` and changes nothing.
+-- Renewing and appending lock their order alone; whatever changes its state locks the head first.
+begin;
+
+create or replace function public.awo_renew_v1(p_id text, p_token bigint, p_lease_seconds double precision)
+returns json language plpgsql set search_path = '' set timezone = 'UTC' set lock_timeout = '3s' as $$
+declare
+  v public.agent_work_orders;
+begin
+  v := public.awo_held_v1(p_id, p_token);
+  v.lease_expires_at := public.awo_now_v1() + make_interval(secs => p_lease_seconds);
+  update public.agent_work_orders set lease_expires_at = v.lease_expires_at where order_no = v.order_no;
+  return json_build_object('lease_expires_at', v.lease_expires_at,
+                           'cancel_requested', v.cancel_requested_at is not null);
+end $$;
+
+-- `p_first_seq` is the writer's own count: what is there already is dropped, a gap is an error.
+create or replace function public.awo_append_v1(p_id text, p_token bigint, p_first_seq bigint, p_events jsonb)
+returns json language plpgsql set search_path = '' set timezone = 'UTC' set lock_timeout = '3s' as $$
+declare
+  v public.agent_work_orders;
+  v_now timestamptz;
+  v_last bigint := p_first_seq + jsonb_array_length(p_events) - 1;
+begin
+  v := public.awo_held_v1(p_id, p_token);
+  if p_first_seq > v.last_seq + 1 then
+    raise exception 'sequence_gap' using errcode = 'PT409', detail = v.last_seq::text;
+  end if;
+  v_now := public.awo_now_v1();
+  if v_last > v.last_seq then
+    insert into public.agent_work_order_events (agent_work_order_id, seq, at, kind, step_order, attempt, payload)
+      select p_id, p_first_seq + e.place - 1, v_now, e.event ->> 0, (e.event ->> 1)::integer, v.attempt, e.event ->> 2
+      from jsonb_array_elements(p_events) with ordinality as e (event, place)
+      where p_first_seq + e.place - 1 > v.last_seq;
+    update public.agent_work_orders set last_seq = v_last where order_no = v.order_no;
+  end if;
+  return json_build_object('last_seq', greatest(v.last_seq, v_last), 'had', v.last_seq, 'at', v_now,
+                           'attempt', v.attempt);
+end $$;
+
+-- What a run learned about its order: gives the new `rev`, or null where nothing is new.
+create or replace function public.awo_record_v1(p_id text, p_token bigint, p_changes jsonb) returns bigint
+language plpgsql set search_path = '' set lock_timeout = '3s' as $$
+declare
+  v public.agent_work_orders;
+  v_changed public.agent_work_orders;
+begin
+  perform public.awo_lock_v1();
+  v := public.awo_held_v1(p_id, p_token);
+  v_changed := jsonb_populate_record(v, (
+    select coalesce(jsonb_object_agg(c.key, c.value), '{}') from jsonb_each(p_changes) as c
+    where c.key in ('current_phase', 'git_branch_name', 'base_branch', 'base_commit', 'agent_session_id',
+                    'github_pull_request_url', 'git_commit_count', 'git_files_changed')));
+  if v_changed is not distinct from v then
+    return null;
+  end if;
+  v := public.awo_save_v1(v_changed, public.awo_now_v1());
+  return v.rev;
+end $$;
+
+-- Started again within the attempt (after a wait or a release): a fresh run, but what it cost so far stays.
+create or replace function public.awo_start_step_v1(
+  p_id text, p_token bigint, p_step_order integer, p_step_name text, p_agent_name text
+) returns bigint language plpgsql set search_path = '' set lock_timeout = '3s' as $$
+declare
+  v public.agent_work_orders;
+  v_now timestamptz;
+begin
+  perform public.awo_lock_v1();
+  v_now := public.awo_now_v1();
+  v := public.awo_held_v1(p_id, p_token);
+  insert into public.agent_work_order_steps as s
+      (agent_work_order_id, attempt, step_order, step_name, agent_name, status, started_at, created_at)
+    values (p_id, v.attempt, p_step_order, p_step_name, p_agent_name, 'running', v_now, v_now)
+    on conflict (agent_work_order_id, attempt, step_order) do update set
+      step_name = excluded.step_name, agent_name = excluded.agent_name, status = 'running', success = null,
+      output = null, error_message = null, duration_seconds = null, finished_at = null,
+      started_at = case s.status when 'running' then s.started_at else excluded.started_at end;
+  v.current_phase := p_step_name;
+  v := public.awo_save_v1(v, v_now);
+  return v.rev;
+end $$;
+
+-- Adds the step's cost to the order, once: the first result stands, and a repetition gives null.
+create or replace function public.awo_finish_step_v1(p_id text, p_token bigint, p_result jsonb) returns bigint
+language plpgsql set search_path = '' set lock_timeout = '3s' as $$
+declare
+  v public.agent_work_orders;
+  r public.agent_work_order_steps;
+  v_now timestamptz;
+begin
+  perform public.awo_lock_v1();
+  v_now := public.awo_now_v1();
+  v := public.awo_held_v1(p_id, p_token);
+  r := jsonb_populate_record(null::public.agent_work_order_steps, p_result);
+  insert into public.agent_work_order_steps as s
+      (agent_work_order_id, attempt, step_order, step_name, agent_name, status, success, output, error_message,
+       duration_seconds, session_id, cost_usd, input_tokens, output_tokens, started_at, finished_at, created_at)
+    values (p_id, v.attempt, r.step_order, r.step_name, r.agent_name, r.status, r.status in ('completed', 'skipped'),
+            r.output, r.error_message, r.duration_seconds, r.session_id, r.cost_usd, r.input_tokens, r.output_tokens,
+            v_now - make_interval(secs => r.duration_seconds), v_now, v_now)
+    on conflict (agent_work_order_id, attempt, step_order) do update set
+      status = excluded.status, success = excluded.success, output = excluded.output,
+      error_message = excluded.error_message, duration_seconds = excluded.duration_seconds,
+      session_id = coalesce(excluded.session_id, s.session_id), cost_usd = s.cost_usd + excluded.cost_usd,
+      input_tokens = s.input_tokens + excluded.input_tokens,
+      output_tokens = s.output_tokens + excluded.output_tokens, finished_at = excluded.finished_at
+    where s.status = 'running';
+  if not found then
+    return null;
+  end if;
+  v.cost_usd := v.cost_usd + r.cost_usd;
+  v.input_tokens := v.input_tokens + r.input_tokens;
+  v.output_tokens := v.output_tokens + r.output_tokens;
+  v.agent_session_id := coalesce(nullif(r.session_id, ''), v.agent_session_id);
+  if r.status in ('completed', 'skipped') then
+    v.next_step := r.step_order + 1;
+  end if;
+  v := public.awo_save_v1(v, v_now);
+  return v.rev;
+end $$;
+
+create or replace function public.awo_put_artifact_v1(p_id text, p_token bigint, p_artifact jsonb) returns void
+language plpgsql set search_path = '' set lock_timeout = '3s' as $$
+declare
+  v public.agent_work_orders;
+  a public.agent_work_order_artifacts;
+begin
+  v := public.awo_held_v1(p_id, p_token);
+  a := jsonb_populate_record(null::public.agent_work_order_artifacts, p_artifact);
+  insert into public.agent_work_order_artifacts
+      (agent_work_order_id, artifact_id, artifact_type, step_name, attempt, path, media_type, size_bytes, created_at)
+    values (p_id, a.artifact_id, a.artifact_type, a.step_name, a.attempt, a.path, a.media_type, a.size_bytes,
+            coalesce(a.created_at, public.awo_now_v1()))
+    on conflict (agent_work_order_id, artifact_id) do update set
+      artifact_type = excluded.artifact_type, step_name = excluded.step_name, attempt = excluded.attempt,
+      path = excluded.path, media_type = excluded.media_type, size_bytes = excluded.size_bytes;
+end $$;
+
+-- A repetition gives the order as it is by now; another result for the same claim is `lease_lost`.
+create or replace function public.awo_finish_v1(
+  p_id text, p_token bigint, p_status text, p_summary text, p_failure_class text default null,
+  p_error_message text default null, p_next_action text default null
+) returns json language plpgsql set search_path = '' set timezone = 'UTC' set lock_timeout = '3s' as $$
+declare
+  v public.agent_work_orders;
+  v_now timestamptz;
+begin
+  perform public.awo_lock_v1();
+  v_now := public.awo_now_v1();
+  select * into v from public.agent_work_orders
+    where agent_work_order_id = p_id and settled_token = p_token and settled_by = 'finish';
+  if found then
+    if (v.status, v.failure_class, v.error_message, v.next_action)
+        is distinct from (p_status, p_failure_class, p_error_message, p_next_action) then
+      raise exception 'lease_lost' using errcode = 'PT409';
+    end if;
+    return to_json(v);
+  end if;
+  v := public.awo_held_v1(p_id, p_token);
+  perform public.awo_end_steps_v1(p_id, v_now, case p_status when 'cancelled' then 'cancelled' else 'failed' end,
+    format('The order ended as %s while this step ran.', p_status));
+  v.last_seq := public.awo_tell_v1(v, v_now, 'order_finished',
+    public.awo_ended_v1(p_status, p_summary, p_failure_class, p_error_message, p_next_action));
+  v := public.awo_unheld_v1(v);
+  v.status := p_status;
+  v.failure_class := p_failure_class;
+  v.error_message := p_error_message;
+  v.next_action := p_next_action;
+  v.finished_at := v_now;
+  v.settled_token := p_token;
+  v.settled_by := 'finish';
+  return to_json(public.awo_save_v1(v, v_now));
+end $$;
+
+-- `wait` and `release` of an order that somebody asked to cancel end it as cancelled.
+create or replace function public.awo_give_up_v1(
+  p_order public.agent_work_orders, p_now timestamptz, p_verb text, p_why text, p_why_cancelled text
+) returns public.agent_work_orders language plpgsql set search_path = '' as $$
+declare
+  v public.agent_work_orders := public.awo_unheld_v1(p_order);
+begin
+  v.settled_token := p_order.lease_token;
+  v.settled_by := p_verb;
+  if v.cancel_requested_at is not null then
+    perform public.awo_end_steps_v1(v.agent_work_order_id, p_now, 'cancelled', p_why_cancelled);
+    v.last_seq := public.awo_tell_v1(v, p_now, 'order_finished',
+      public.awo_ended_v1('cancelled', 'Cancelled; nothing of it runs any more.'));
+    v.status := 'cancelled';
+    v.finished_at := p_now;
+  else
+    perform public.awo_end_steps_v1(v.agent_work_order_id, p_now, 'cancelled', p_why);
+    v.status := 'pending';
+  end if;
+  return v;
+end $$;
+
+create or replace function public.awo_wait_v1(
+  p_id text, p_token bigint, p_reason text, p_until timestamptz, p_message text, p_next_action text
+) returns json language plpgsql set search_path = '' set timezone = 'UTC' set lock_timeout = '3s' as $$
+declare
+  v public.agent_work_orders;
+  v_now timestamptz;
+begin
+  perform public.awo_lock_v1();
+  v_now := public.awo_now_v1();
+  select * into v from public.agent_work_orders
+    where agent_work_order_id = p_id and settled_token = p_token and settled_by = 'wait';
+  if found then
+    return to_json(v);
+  end if;
+  v := public.awo_give_up_v1(public.awo_held_v1(p_id, p_token), v_now, 'wait', p_message, p_message);
+  if v.status = 'pending' then
+    v.last_seq := public.awo_tell_v1(v, v_now, 'order_waiting', json_build_object(
+      'reason', p_reason, 'until', p_until, 'message', p_message, 'next_action', p_next_action));
+    v.status := 'waiting';
+    v.waiting_reason := p_reason;
+    v.waiting_until := p_until;
+    v.error_message := p_message;
+    v.next_action := p_next_action;
+  end if;
+  return to_json(public.awo_save_v1(v, v_now));
+end $$;
+
+-- The claim goes back unharmed: pending again, the same attempt, in its old place of the queue.
+create or replace function public.awo_release_v1(p_id text, p_token bigint) returns json
+language plpgsql set search_path = '' set timezone = 'UTC' set lock_timeout = '3s' as $$
+declare
+  v public.agent_work_orders;
+  v_now timestamptz;
+begin
+  perform public.awo_lock_v1();
+  v_now := public.awo_now_v1();
+  select * into v from public.agent_work_orders
+    where agent_work_order_id = p_id and settled_token = p_token and settled_by = 'release';
+  if found then
+    return to_json(v);
+  end if;
+  v := public.awo_give_up_v1(public.awo_held_v1(p_id, p_token), v_now, 'release',
+    'The step was interrupted; it will run again.', 'The order was cancelled.');
+  return to_json(public.awo_save_v1(v, v_now));
+end $$;
+
+do $$ begin
+  if to_regclass('public.archon_migrations') is not null then
+    insert into public.archon_migrations (version, migration_name)
+      values ('awo-0.1.0', '004_running') on conflict (version, migration_name) do nothing;
+  end if;
+end $$;
+update public.agent_work_order_change_head set schema_version = greatest(schema_version, 4);
+select public.awo_close_v1();
+notify pgrst, 'reload schema';
+commit;
+
+-- Agent Work Orders, part 5 of 5: what can be read. Safe to run again. Changes nothing.
+-- Reading is done by functions too: a filter in an address would end up in somebody's log.
+begin;
+
+create or replace function public.awo_get_v1(p_id text) returns json
+language plpgsql stable set search_path = '' set timezone = 'UTC' as $$
+declare
+  v public.agent_work_orders;
+begin
+  select * into v from public.agent_work_orders where agent_work_order_id = p_id;
+  if not found then
+    raise exception 'not_found' using errcode = 'PT404';
+  end if;
+  return to_json(v);
+end $$;
+
+create or replace function public.awo_steps_v1(p_id text) returns json
+language sql stable set search_path = '' set timezone = 'UTC' as $$
+  select coalesce(json_agg(to_json(s) order by s.attempt, s.step_order), '[]')
+  from public.agent_work_order_steps s where s.agent_work_order_id = p_id
+$$;
+
+create or replace function public.awo_artifacts_v1(p_id text) returns json
+language sql stable set search_path = '' set timezone = 'UTC' as $$
+  select coalesce(json_agg(to_json(a) order by a.id), '[]')
+  from public.agent_work_order_artifacts a where a.agent_work_order_id = p_id
+$$;
+
+-- Whether the text stands in what people search; upper and lower case count the same from A to Z.
+create or replace function public.awo_matches_v1(p public.agent_work_orders, p_text text) returns boolean
+language sql immutable set search_path = '' as $$
+  select p_text is null
+    or strpos(lower(p.user_request collate "C"), lower(p_text collate "C")) > 0
+    or strpos(lower(p.agent_work_order_id collate "C"), lower(p_text collate "C")) > 0
+    or strpos(lower(p.repository_url collate "C"), lower(p_text collate "C")) > 0
+    or strpos(lower(p.git_branch_name collate "C"), lower(p_text collate "C")) > 0
+$$;
+
+-- A page of orders, newest first: one short walk down an index for each status asked for, never a sort of everything.
+-- Planned anew each time: with a limit that it does not know, the planner would rather sort.
+create or replace function public.awo_list_v1(
+  p_statuses text[], p_repository_key text, p_text text, p_limit integer, p_before_at timestamptz, p_before_id text
+) returns json language plpgsql stable set search_path = '' set timezone = 'UTC'
+set plan_cache_mode = force_custom_plan as $$
+declare
+  v_at timestamptz := coalesce(p_before_at, 'infinity');
+  v_id text := coalesce(p_before_id, '');
+  v_text text := nullif(p_text, '');
+  v_found json;
+begin
+  if p_repository_key is not null then
+    select json_agg(to_json(page)) into v_found from (
+      select o.* from unnest(p_statuses) as wanted (status) cross join lateral (
+        select * from public.agent_work_orders w
+        where w.repository_key = p_repository_key and w.status = wanted.status
+          and (w.created_at, w.agent_work_order_id) < (v_at, v_id) and (v_text is null or public.awo_matches_v1(w, v_text))
+        order by w.created_at desc, w.agent_work_order_id desc limit p_limit
+      ) o order by o.created_at desc, o.agent_work_order_id desc limit p_limit
+    ) page;
+  elsif p_statuses is not null then
+    select json_agg(to_json(page)) into v_found from (
+      select o.* from unnest(p_statuses) as wanted (status) cross join lateral (
+        select * from public.agent_work_orders w
+        where w.status = wanted.status
+          and (w.created_at, w.agent_work_order_id) < (v_at, v_id) and (v_text is null or public.awo_matches_v1(w, v_text))
+        order by w.created_at desc, w.agent_work_order_id desc limit p_limit
+      ) o order by o.created_at desc, o.agent_work_order_id desc limit p_limit
+    ) page;
+  else
+    select json_agg(to_json(page)) into v_found from (
+      select * from public.agent_work_orders w
+      where (w.created_at, w.agent_work_order_id) < (v_at, v_id) and (v_text is null or public.awo_matches_v1(w, v_text))
+      order by w.created_at desc, w.agent_work_order_id desc limit p_limit
+    ) page;
+  end if;
+  return coalesce(v_found, '[]');
+end $$;
+
+create or replace function public.awo_counts_v1() returns json
+language sql stable set search_path = '' set timezone = 'UTC' as $$
+  select json_build_object(
+    'by_status', (select coalesce(json_object_agg(g.status, g.orders), '{}') from (
+      select status, count(*) as orders from public.agent_work_orders group by status) g),
+    'oldest_pending_at', (select min(created_at) from public.agent_work_orders where status = 'pending'),
+    'leases', (select coalesce(json_agg(json_build_array(agent_work_order_id, worker_id, lease_expires_at)), '[]')
+               from public.agent_work_orders where status = 'running'))
+$$;
+
+-- Ascending by seq; with `p_before_seq` the last `p_limit` before it.
+create or replace function public.awo_events_v1(
+  p_id text, p_after_seq bigint, p_before_seq bigint, p_kinds text[], p_limit integer
+) returns json language plpgsql stable set search_path = '' set timezone = 'UTC' as $$
+declare
+  v_found json;
+begin
+  if p_before_seq is null then
+    select json_agg(json_build_array(page.seq, page.at, page.kind, page.step_order, page.attempt, page.payload)
+                    order by page.seq) into v_found
+    from (select * from public.agent_work_order_events e
+          where e.agent_work_order_id = p_id and e.seq > p_after_seq and (p_kinds is null or e.kind = any (p_kinds))
+          order by e.seq limit p_limit) page;
+  else
+    select json_agg(json_build_array(page.seq, page.at, page.kind, page.step_order, page.attempt, page.payload)
+                    order by page.seq) into v_found
+    from (select * from public.agent_work_order_events e
+          where e.agent_work_order_id = p_id and e.seq > p_after_seq and e.seq < p_before_seq
+            and (p_kinds is null or e.kind = any (p_kinds))
+          order by e.seq desc limit p_limit) page;
+  end if;
+  return coalesce(v_found, '[]');
+end $$;
+
+-- Orders whose state changed after a `rev`, each once with its newest state. `rev` has the order of the commits: who
+-- follows it misses none.
+create or replace function public.awo_changes_v1(p_after_rev bigint, p_limit integer) returns json
+language sql stable set search_path = '' set timezone = 'UTC' as $$
+  select coalesce(json_agg(to_json(page) order by page.rev), '[]') from (
+    select * from public.agent_work_orders o where o.rev > p_after_rev order by o.rev limit p_limit
+  ) page
+$$;
+
+create or replace function public.awo_last_rev_v1() returns bigint
+language sql stable set search_path = '' as $$ select rev from public.agent_work_order_change_head $$;
+
+-- One look for all that a server waits for: the newest rev, and the journal's end and cancellation of these orders.
+create or replace function public.awo_look_v1(p_ids text[]) returns json
+language sql stable set search_path = '' as $$
+  select json_build_object(
+    'rev', (select rev from public.agent_work_order_change_head),
+    'orders', (select coalesce(json_agg(json_build_array(
+                 agent_work_order_id, last_seq, cancel_requested_at is not null)), '[]')
+               from public.agent_work_orders where agent_work_order_id = any (p_ids)))
+$$;
+
+-- Whether the state could be written now; gives the schema's version.
+create or replace function public.awo_check_v1() returns integer
+language plpgsql set search_path = '' set lock_timeout = '3s' as $$
+begin
+  perform public.awo_lock_v1();
+  return public.awo_schema_version_v1();
+end $$;
+
+do $$ begin
+  if to_regclass('public.archon_migrations') is not null then
+    insert into public.archon_migrations (version, migration_name)
+      values ('awo-0.1.0', '005_reading') on conflict (version, migration_name) do nothing;
+  end if;
+end $$;
+update public.agent_work_order_change_head set schema_version = greatest(schema_version, 5);
+select public.awo_close_v1();
+notify pgrst, 'reload schema';
+commit;
