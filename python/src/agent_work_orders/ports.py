@@ -188,8 +188,11 @@ class Checkout(Protocol):
     base_branch: str
     base_commit: str
     resumed: bool
-    # What a person should know about it, one sentence each; a checkpoint may add to it.
-    notes: tuple[str, ...]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know about it, one sentence each; a checkpoint may add to it."""
+        ...
 
     async def checkpoint(self, label: str, message: str) -> Checkpoint:
         """The agent's commits and everything uncommitted, saved in the mirror as one commit on top of them."""
