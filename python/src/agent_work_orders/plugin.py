@@ -175,7 +175,7 @@ def testers_of(
 
     async def github(offer: Offer) -> list[Finding]:
         chosen = tools.repository(offer.repository_url) if offer.repository_url else None
-        token = offer.github_token or await secrets.get("GITHUB_TOKEN", chosen)
+        token = (offer.github_token or "").strip() or await secrets.get("GITHUB_TOKEN", chosen)
         return await GitHubProbe(live.current().github_api_url, token, chosen).findings()
 
     async def claude(offer: Offer) -> list[Finding]:

@@ -430,4 +430,4 @@ def _validated(name: str, value: Any) -> Any:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         text = str(first["msg"]).removeprefix("Value error, ")
-        raise ValueError(text[:1].lower() + text[1:] if text.startswith("Input should") else text) from None
+        raise ValueError(re.sub("^(?:Input|String) should ", "must ", text)) from None

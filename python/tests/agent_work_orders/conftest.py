@@ -1,6 +1,10 @@
-"""What every test of the plugin shares: the event loop it runs on, and nothing else."""
+"""What every test of the plugin shares: the event loop it runs on, and where a project of Supabase's comes from."""
 
 import pytest
+
+from .postgres.fixtures import newest_project, oldest_project, project
+
+__all__ = ["newest_project", "oldest_project", "project"]
 
 
 @pytest.fixture(scope="session")

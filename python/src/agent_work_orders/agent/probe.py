@@ -1,4 +1,4 @@
-"""Whether Claude Code would work here: program, version, options, confinement, credential. Asks the model only when told."""
+"""Whether Claude Code would work here: program, version, options, confinement, credential; the model only when told."""
 
 import re
 import shutil
@@ -86,8 +86,7 @@ def _credential(credentials: Mapping[str, str]) -> Finding:
 async def _model(cli: ClaudeCli, credentials: Mapping[str, str], model: str | None) -> Finding:
     with tempfile.TemporaryDirectory(prefix="awo-claude-") as scratch:
         cwd, home = Path(scratch) / "work", Path(scratch) / "home"
-        await to_thread.run_sync(cwd.mkdir)
-        Path(scratch).chmod(0o711)
+        await to_thread.run_sync(_make_reachable, cwd)
         turn = AgentTurn(
             run_id=f"probe-{uuid4().hex}",
             prompt=_QUESTION,
@@ -109,6 +108,12 @@ async def _model(cli: ClaudeCli, credentials: Mapping[str, str], model: str | No
     if result.failure is not None:
         return _bad("model", result.failure.message, result.failure.next_action.replace(", then retry", ""))
     return _good("model", f"The model answered; it cost {result.cost_usd:.4f} US dollars.")
+
+
+def _make_reachable(cwd: Path) -> None:
+    """Another user must get to what is handed over to it."""
+    cwd.mkdir()
+    cwd.parent.chmod(0o711)
 
 
 async def _help(program: str, confinement: Confinement) -> str:

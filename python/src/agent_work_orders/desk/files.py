@@ -111,7 +111,7 @@ def _section(path: Path, root: yaml.Node | None, section: str | None) -> yaml.No
 
 
 def _settings(path: Path, node: yaml.Node | None) -> Iterator[tuple[str, Filed]]:
-    if node is None or (isinstance(node, yaml.ScalarNode) and not node.value):
+    if node is None or _is_null(node):
         return
     for key, value in _pairs(path, node):
         where = f"{path}:{key.start_mark.line + 1}"

@@ -1,7 +1,7 @@
 """Environment over database over files over default, setting by setting, with the source of each. Reads nothing."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..domain.setting import Conflict, Source
@@ -78,7 +78,7 @@ def resolve(
         conflicts += [_conflict(name, (source, origin), (other, where)) for other, where in differing]
     conflicts += _renamed(environ)
     settings = settings_of({name: one.value for name, one in given.items() if one.source is not Source.DEFAULT})
-    given["home"] = Given(settings.home, given["home"].source, given["home"].origin)
+    given["home"] = replace(given["home"], value=settings.home)
     return Resolution(settings, given, tuple(conflicts), tuple(problems))
 
 

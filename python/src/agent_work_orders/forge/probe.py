@@ -1,4 +1,4 @@
-"""What a GitHub token is worth, asked of GitHub itself: whose it is, until when, and what it may do. Changes nothing."""
+"""What a GitHub token is worth, asked of GitHub itself: whose, until when, and what it may do. Changes nothing."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -106,9 +106,7 @@ class GitHubProbe:
                 next_action="Test again with the address of a repository.",
             )
         scopes = {scope.strip() for scope in raw.split(",") if scope.strip()}
-        shown = (
-            ", ".join(sorted(scopes)) if all(re.fullmatch(r"[a-z:_]{1,40}", one) for one in scopes) else "(unreadable)"
-        )
+        shown = ", ".join(sorted(one for one in scopes if re.fullmatch(r"[a-z:_]{1,40}", one)))
         if "repo" in scopes:
             return _good("permissions", f"A classic token with the scopes {shown}.")
         if "public_repo" in scopes:
@@ -155,7 +153,11 @@ class GitHubProbe:
         ]
 
         async def try_one(name: str, method: str, path: str, what: str, right: str) -> None:
-            answer = await self._ask(client, method, path)
+            try:
+                answer = await self._ask(client, method, path)
+            except Unreachable as failed:
+                results[name] = _bad(name, failed.message, _without_order(failed.next_action))
+                return
             results[name] = self._right(name, answer, slug, what, right)
 
         async with anyio.create_task_group() as group:
@@ -185,9 +187,9 @@ class GitHubProbe:
             "User-Agent": "archon-agent-work-orders",
         }
         content = bytearray()
-        body = {"json": {}} if method == "POST" else {}
+        body: dict[str, str] | None = {} if method == "POST" else None
         try:
-            async with client.stream(method, url, headers=headers, follow_redirects=False, **body) as response:
+            async with client.stream(method, url, headers=headers, json=body, follow_redirects=False) as response:
                 async for chunk in response.aiter_bytes():
                     content += chunk
                     if len(content) > MAX_ANSWER:

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +51,7 @@ class Order:
     def now(self) -> Json:
         return self._get("").json()  # type: ignore[no-any-return]  # JSON
 
-    def stream(self, after_seq: int = 0) -> Iterator[Event]:
+    def stream(self, after_seq: int = 0) -> Generator[Event]:
         """The events as they come; ends when the server ends it."""
         headers = {"Last-Event-ID": str(after_seq)} if after_seq else {}
         address = f"/work-orders/{self.id}/events/stream"
@@ -161,7 +161,14 @@ class Order:
 class Archon:
     """A server that runs."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", address: str, home: Path, log: Path, stage: Stage) -> None:
+    def __init__(
+        self,
+        process: "subprocess.Popen[bytes]",  # noqa: TID251 - whose scope is `running_archon`
+        address: str,
+        home: Path,
+        log: Path,
+        stage: Stage,
+    ) -> None:
         self.process, self.address, self.home, self._log, self.stage = process, address, home, log, stage
         self.client = httpx.Client(base_url=f"{address}/api/awo", timeout=30)
 
@@ -214,9 +221,12 @@ def running_archon(
         **stage.environment(),
         **(settings or {}),
     }
-    with log.open("ab") as sink, subprocess.Popen(  # noqa: TID251 - this block is the child's scope
-        [sys.executable, *program], cwd=PYTHON_ROOT, env=environment, stdout=sink, stderr=sink
-    ) as process:
+    with (
+        log.open("ab") as sink,
+        subprocess.Popen(  # noqa: TID251 - this block is the child's scope
+            [sys.executable, *program], cwd=PYTHON_ROOT, env=environment, stdout=sink, stderr=sink
+        ) as process,
+    ):
         archon = Archon(process, f"http://127.0.0.1:{port}", home, log, stage)
         try:
             with archon.client:

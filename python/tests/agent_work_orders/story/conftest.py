@@ -1,7 +1,7 @@
 """One stage and one server for a whole worker, and repositories of each test's own."""
 
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol
@@ -21,7 +21,11 @@ class MakeRepository(Protocol):
 
 
 class StartArchon(Protocol):
-    def __call__(self, home: Path | None = ..., **settings: str) -> Archon: ...
+    def __call__(self, home: Path | None = ..., /, **settings: str) -> Archon: ...
+
+
+class Play(Protocol):
+    def __call__(self, *scripts: Json) -> None: ...
 
 
 @pytest.fixture(scope="session")
@@ -42,14 +46,14 @@ def start_archon(stage: Stage, tmp_path: Path) -> Iterator[StartArchon]:
     """Starts servers of the test's own; a second one on the same home follows a first that has ended."""
     with ExitStack() as stack:
 
-        def start(home: Path | None = None, **settings: str) -> Archon:
+        def start(home: Path | None = None, /, **settings: str) -> Archon:
             return stack.enter_context(running_archon(home or tmp_path / "home", stage, settings))
 
         yield start
 
 
 @pytest.fixture
-def play(stage: Stage) -> Callable[..., None]:
+def play(stage: Stage) -> Play:
     """From now on the model says what these scripts say."""
 
     def play(*scripts: Json) -> None:
@@ -75,6 +79,7 @@ def make_repository(stage: Stage) -> MakeRepository:
 @pytest.fixture
 def remote(make_repository: MakeRepository) -> Remote:
     return make_repository()
+
 
 @pytest.fixture
 def silent_host() -> Iterator[str]:

@@ -5,7 +5,10 @@ from typing import Any
 Json = dict[str, Any]
 
 # A repository whose check is red while a file named `broken` is in it.
-FILES: dict[str, str | bytes] = {"README.md": "# Words\n", "Makefile": "test:\n\t@test ! -e broken && echo all is well\n"}
+FILES: dict[str, str | bytes] = {
+    "README.md": "# Words\n",
+    "Makefile": "test:\n\t@test ! -e broken && echo all is well\n",
+}
 
 
 def in_step(name: str, *turns: Json, request: str = "") -> Json:

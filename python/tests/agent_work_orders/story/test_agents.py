@@ -1,6 +1,6 @@
 """Agents as they are: lazy, untidy, talkative, denied, or asked for less than everything."""
 
-from collections.abc import Callable
+import json
 from pathlib import Path
 
 import pytest
@@ -8,11 +8,10 @@ import pytest
 from src.agent_work_orders.rehearsal import Stage
 
 from .archon import Archon
-from .conftest import StartArchon
+from .conftest import MakeRepository, Play, StartArchon
 from .remote import Remote
-from .scripts import WRITES_HELLO, Json, bash, executing, in_step, says
+from .scripts import FILES, WRITES_HELLO, Json, bash, executing, in_step, says
 
-Play = Callable[..., None]
 AGENTS = Path(__file__).parent / "agents"
 LINES = 20_000
 
@@ -32,7 +31,11 @@ def test_an_agent_that_changes_nothing_completes_without_a_pull_request_and_says
 
 
 def test_what_an_agent_takes_back_is_no_change(archon: Archon, play: Play, remote: Remote) -> None:
-    play(executing(bash("echo x > x && git add x && git commit -qm x && git reset -q --hard HEAD~1"), says("Never mind.")))
+    play(
+        executing(
+            bash("echo x > x && git add x && git commit -qm x && git reset -q --hard HEAD~1"), says("Never mind.")
+        )
+    )
 
     order = archon.file(remote.url)
     order.completed()
@@ -50,7 +53,9 @@ LEAVES = "echo two > two.txt && mkdir -p deep && echo three > deep/three.txt"
     [
         pytest.param([LEAVES], ["deep/three.txt", "two.txt"], ["Write."], id="leaves its work uncommitted"),
         pytest.param([COMMITS], ["one.txt"], ["Add one"], id="commits itself"),
-        pytest.param([COMMITS, LEAVES], ["deep/three.txt", "one.txt", "two.txt"], ["Write.", "Add one"], id="does both"),
+        pytest.param(
+            [COMMITS, LEAVES], ["deep/three.txt", "one.txt", "two.txt"], ["Write.", "Add one"], id="does both"
+        ),
     ],
 )
 def test_everything_that_an_agent_did_is_in_the_branch(
@@ -108,6 +113,33 @@ def test_a_denied_tool_is_shown_in_the_step_although_the_agent_calls_it_a_succes
     assert step.payload["permission_denials"] == ["Write(/etc/awo-denied)"]
     assert not Path("/etc/awo-denied").exists()
     assert any(event.payload["is_error"] for event in order.events("tool_returned"))
+
+
+def test_programs_that_a_repository_or_an_agent_planted_are_run_by_nobody(
+    archon: Archon, play: Play, make_repository: MakeRepository, tmp_path: Path
+) -> None:
+    proof = tmp_path / "it-was-run"
+    hook: Json = {"type": "command", "command": f"touch {proof}"}
+    settings: Json = {"hooks": {event: [{"hooks": [hook]}] for event in ("SessionStart", "PreToolUse", "Stop")}}
+    server = {"mcpServers": {"planted": {"command": "touch", "args": [str(proof)]}}}
+    remote = make_repository({**FILES, ".claude/settings.json": json.dumps(settings), ".mcp.json": json.dumps(server)})
+    options = ("core.fsmonitor", "core.sshCommand", "core.pager", "core.editor", "diff.external", "gpg.program",
+               "credential.helper", "filter.bad.clean", "filter.bad.smudge", "filter.bad.process")  # fmt: skip
+    hooks = "pre-commit post-commit pre-push post-checkout reference-transaction post-index-change"
+    plant = [
+        "echo hello > hello.txt",
+        f"printf '#!/bin/sh\\ntouch {proof}\\n' > .git/evil; chmod +x .git/evil",
+        f"for hook in {hooks}; do cp .git/evil .git/hooks/$hook; done",
+        "echo '* filter=bad' > .git/info/attributes; echo '* filter=bad' > .gitattributes",
+        *(f'git config {name} "$PWD/.git/evil"' for name in options),
+    ]
+    # The last of the agent's words with git: whatever runs afterwards, the server ran.
+    play(executing(bash("; ".join([*plant, f"rm -f {proof}"])), says("Planted.")))
+
+    branch = archon.file(remote.url).completed()["git_branch_name"]
+
+    assert remote.read(branch, "hello.txt") == "hello"
+    assert not proof.exists()
 
 
 def test_a_plan_alone_changes_and_pushes_nothing(archon: Archon, play: Play, remote: Remote) -> None:

@@ -1,7 +1,5 @@
 """Many who watch one order over the network."""
 
-from collections.abc import Callable
-
 import anyio
 import httpx
 import pytest
@@ -9,10 +7,10 @@ import pytest
 from src.agent_work_orders.rehearsal import Stage
 
 from .archon import Archon, Event, Order, events_in
+from .conftest import Play
 from .remote import Remote
 from .scripts import bash, executing, says
 
-Play = Callable[..., None]
 FOLLOWERS = 200
 
 
@@ -21,7 +19,10 @@ async def test_two_hundred_followers_of_one_order_all_see_every_event(
     archon: Archon, stage: Stage, play: Play, remote: Remote
 ) -> None:
     gate = f"followed-{remote.name}"
-    play(executing(says("Wait for all."), request="never"), executing(bash("echo hello > hello.txt", gate=gate), says("Done.")))
+    play(
+        executing(says("Wait for all."), request="never"),
+        executing(bash("echo hello > hello.txt", gate=gate), says("Done.")),
+    )
     order = archon.file(remote.url)
     seen: list[list[Event]] = []
     here = 0

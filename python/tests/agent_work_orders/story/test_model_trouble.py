@@ -1,7 +1,6 @@
 """Models that refuse, are used up, overloaded, silent or cut short."""
 
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
@@ -10,12 +9,10 @@ import pytest
 from src.agent_work_orders.rehearsal import Stage
 
 from .archon import Archon
-from .conftest import StartArchon
+from .conftest import Play, StartArchon
 from .processes import processes_of
 from .remote import Remote
 from .scripts import Json, bash, executing, says
-
-Play = Callable[..., None]
 
 
 def writes_then(trouble: Json) -> Json:
@@ -123,9 +120,7 @@ def test_an_agent_that_works_for_too_long_is_timed_out_and_leaves_no_process(
 
 
 @pytest.mark.parametrize("fault", ["truncate", "disconnect"])
-def test_an_answer_that_is_cut_short_is_asked_for_again(
-    archon: Archon, play: Play, remote: Remote, fault: str
-) -> None:
+def test_an_answer_that_is_cut_short_is_asked_for_again(archon: Archon, play: Play, remote: Remote, fault: str) -> None:
     play(writes_then({"fault": {"kind": fault, "after_events": 3}, "times": 1}))
 
     archon.file(remote.url).completed()

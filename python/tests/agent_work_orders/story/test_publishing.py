@@ -1,17 +1,14 @@
 """The last metres: remotes and forges that refuse, are slow, or have been there before."""
 
-from collections.abc import Callable
-
 import httpx
 import pytest
 
 from src.agent_work_orders.rehearsal import Stage
 
 from .archon import Archon
+from .conftest import Play
 from .remote import Remote
 from .scripts import WRITES_HELLO, executing, says
-
-Play = Callable[..., None]
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +40,9 @@ def test_a_rejected_push_is_a_conflict_in_the_remote_s_words_and_a_retry_publish
     assert len(remote.pull_requests()) == 1
 
 
-def test_a_branch_of_somebody_else_s_is_never_overwritten(archon: Archon, stage: Stage, play: Play, remote: Remote) -> None:
+def test_a_branch_of_somebody_else_s_is_never_overwritten(
+    archon: Archon, stage: Stage, play: Play, remote: Remote
+) -> None:
     gate = f"taken-{remote.name}"
     play(executing(WRITES_HELLO["turns"][0], says("Written.", gate=gate)))
     order = archon.file(remote.url)

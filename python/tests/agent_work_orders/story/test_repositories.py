@@ -1,16 +1,12 @@
 """Repositories as they come: busy, named otherwise, empty, nested, and gone."""
 
-from collections.abc import Callable
-
 from src.agent_work_orders.rehearsal import Stage
 
 from .archon import Archon
-from .conftest import MakeRepository
+from .conftest import MakeRepository, Play
 from .processes import processes_of
 from .remote import Remote
 from .scripts import FILES, WRITES_HELLO, bash, executing, says
-
-Play = Callable[..., None]
 
 
 def test_two_orders_on_one_repository_run_at_once_and_do_not_see_each_other(

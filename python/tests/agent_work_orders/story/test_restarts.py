@@ -13,12 +13,11 @@ import pytest
 from src.agent_work_orders.rehearsal import Stage
 
 from .archon import ENDS_WITHIN, Archon
-from .conftest import StartArchon
+from .conftest import Play, StartArchon
 from .processes import command_lines, processes_of
 from .remote import Remote
 from .scripts import bash, executing, in_step, says
 
-Play = Callable[..., None]
 STEPS = ["create-branch", "planning", "execute", "commit", "create-pr"]
 
 
@@ -64,10 +63,8 @@ def test_a_server_that_was_killed_is_followed_by_one_that_goes_on_in_the_same_se
     done = order.now()
     assert done["status"] == "completed", done
     # It went on from the last finished step: the plan was not made again.
-    assert [event.payload["step_name"] for event in later if event.kind == "step_started"] == STEPS[2:3] + [
-        "verify",
-        *STEPS[3:],
-    ]
+    started = [event.payload["step_name"] for event in later if event.kind == "step_started"]
+    assert started == ["execute", "verify", "commit", "create-pr"]
     assert done["attempt"] == 2
     [resumed] = [event.payload for event in later if event.kind == "agent_started"]
     assert (resumed["session_id"], resumed["resumed"]) == (session, True)

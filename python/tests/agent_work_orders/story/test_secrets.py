@@ -1,9 +1,9 @@
-"""Where the credentials are not: everything that a run writes, streams, stores, starts or sends is searched for them."""
+"""Where the credentials are not: all that a run writes, streams, stores, starts or sends is searched for them."""
 
 import base64
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
@@ -11,12 +11,10 @@ from urllib.parse import quote
 from src.agent_work_orders.rehearsal import Stage
 
 from .archon import Archon, Order
-from .conftest import StartArchon
+from .conftest import Play, StartArchon
 from .processes import command_lines
 from .remote import Remote
 from .scripts import bash, executing, in_step, says
-
-Play = Callable[..., None]
 
 
 def forms_of(secret: str) -> set[str]:

@@ -2,18 +2,16 @@
 
 import sqlite3
 import time
-from collections.abc import Callable
 from contextlib import closing
 
 from src.agent_work_orders.rehearsal import Stage
 
 from .archon import ENDS_WITHIN, Archon, Order
-from .conftest import StartArchon
+from .conftest import Play, StartArchon
 from .processes import command_lines, processes_of
 from .remote import Remote
 from .scripts import WRITES_HELLO, bash, executing, in_step, says
 
-Play = Callable[..., None]
 SLEEPS = executing(bash("echo hello > hello.txt; setsid sleep 4731 & sleep 4732"), says("Never said."))
 
 

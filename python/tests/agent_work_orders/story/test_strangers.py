@@ -13,7 +13,6 @@ from .archon import HOST_APPLICATION, Archon, Json, Order, running_archon
 from .conftest import MakeRepository
 
 EVIL = "http://evil.example"
-JSON_HEADERS = {"Content-Type": "application/json"}
 
 
 @pytest.fixture(
@@ -23,9 +22,7 @@ JSON_HEADERS = {"Content-Type": "application/json"}
         pytest.param(("-m", "tests.agent_work_orders.story.open_host"), id="a host with CORS for everybody"),
     ],
 )
-def host(
-    request: pytest.FixtureRequest, stage: Stage, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Archon]:
+def host(request: pytest.FixtureRequest, stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archon]:
     home = tmp_path_factory.mktemp("strangers") / "home"
     with running_archon(home, stage, {"AWO_MAX_CONCURRENT": "1"}, program=request.param) as archon:
         yield archon
@@ -42,49 +39,50 @@ def page_of(origin: str) -> dict[str, str]:
     return {"Origin": origin, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"}
 
 
-def attacks(victim: Order) -> Iterator[tuple[str, httpx.Request]]:
+def attacks(victim: Order) -> Iterator[httpx.Request]:
     """The requests that a browser would send for a page of somebody else's."""
     archon = victim.archon
-    api, port = f"{archon.address}/api/awo", archon.address.rsplit(":", 1)[1]
+    port = int(archon.address.rsplit(":", 1)[1])
+    api = f"{archon.address}/api/awo"
+    orders, order = f"{api}/work-orders", f"{api}/work-orders/{victim.id}"
     body: Json = {"repository_url": victim.now()["repository_url"], "user_request": "The words of the attacker."}
-    order = f"{api}/work-orders/{victim.id}"
+    text, form = json.dumps(body), urlencode(body)
 
-    def ask(name: str, method: str, address: str, **options: object) -> tuple[str, httpx.Request]:
-        return name, archon.client.build_request(method, address, **options)  # type: ignore[arg-type]  # as httpx has them
+    def ask(method: str, address: str, page: dict[str, str], kind: str = "", content: str = "") -> httpx.Request:
+        headers = page | ({"Content-Type": kind} if kind else {})
+        return archon.client.build_request(method, address, headers=headers, content=content or None)
 
-    for origin in (EVIL, "null", f"http://localhost:{port}0", f"https://127.0.0.1:{port}"):
-        page, text = page_of(origin), json.dumps(body)
-        yield ask(f"simple post from {origin}", "POST", f"{api}/work-orders", content=text,
-                  headers=page | {"Content-Type": "text/plain;charset=UTF-8"})  # fmt: skip
-        yield ask(f"post without a type from {origin}", "POST", f"{api}/work-orders", content=text, headers=page)
-        yield ask(f"form from {origin}", "POST", f"{api}/work-orders", content=urlencode(body),
-                  headers=page | {"Content-Type": "application/x-www-form-urlencoded", "Sec-Fetch-Mode": "navigate"})  # fmt: skip
-        yield ask(f"json from {origin}", "POST", f"{api}/work-orders", content=text, headers=page | JSON_HEADERS)
-        yield ask(f"cancel from {origin}", "POST", f"{order}/cancel", headers=page)
-        yield ask(f"delete from {origin}", "DELETE", order, headers=page)
-        for address in (f"{api}/work-orders", order, f"{order}/events", f"{order}/events/stream", f"{api}/events/stream"):
-            yield ask(f"get {address} from {origin}", "GET", address, headers=page)
+    for origin in (EVIL, "null", f"http://localhost:{port + 1}", f"https://127.0.0.1:{port}"):
+        page = page_of(origin)
+        # What a page may send without asking first; then what it would have to ask for.
+        yield ask("POST", orders, page, "text/plain;charset=UTF-8", text)
+        yield ask("POST", orders, page, "", text)
+        yield ask("POST", orders, page | {"Sec-Fetch-Mode": "navigate"}, "application/x-www-form-urlencoded", form)
+        yield ask("POST", f"{order}/cancel", page)
+        yield ask("POST", orders, page, "application/json", text)
+        yield ask("DELETE", order, page)
+        for address in (orders, order, f"{order}/events", f"{order}/events/stream", f"{api}/events/stream"):
+            yield ask("GET", address, page)
     # A frame, a script or an image carries no Origin at all.
     for destination in ("iframe", "script", "image"):
-        framed = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": destination}
-        yield ask(f"{destination}", "GET", f"{api}/work-orders", headers=framed)
-    # After rebinding, the browser believes that evil.example is this machine, and all is of one origin.
-    for host in ("evil.example", f"evil.example:{port}", f"127.0.0.1.evil.example:{port}", "[::1].evil.example"):
-        rebound = {"Host": host, "Sec-Fetch-Site": "same-origin"}
-        yield ask(f"get as {host}", "GET", f"{api}/work-orders", headers=rebound)
-        yield ask(f"stream as {host}", "GET", f"{order}/events/stream", headers=rebound)
-        yield ask(f"json as {host}", "POST", f"{api}/work-orders", json=body, headers=rebound | {"Origin": f"http://{host}"})
+        yield ask("GET", orders, {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": destination})
+    # After rebinding, the browser believes that evil.example is this machine, and that all is of one origin.
+    for name in ("evil.example", f"evil.example:{port}", f"127.0.0.1.evil.example:{port}", "[::1].evil.example"):
+        page = {"Host": name, "Sec-Fetch-Site": "same-origin"}
+        yield ask("GET", orders, page)
+        yield ask("GET", f"{order}/events/stream", page)
+        yield ask("POST", orders, page | {"Origin": f"http://{name}"}, "application/json", text)
 
 
 def test_no_request_of_a_foreign_page_files_steers_or_reads_anything(host: Archon, victim: Order) -> None:
     before, orders = victim.now(), len(host.orders())
 
     tried = 0
-    for name, request in attacks(victim):
+    for request in attacks(victim):
         answer = host.client.send(request)  # whole: a stream that was opened would not come to its end
-        assert answer.status_code in (403, 415), (name, answer.status_code, answer.text)
+        assert answer.status_code in (403, 415), (request, request.headers, answer.status_code, answer.text)
         for words in (victim.id, "words of the victim", "words of the attacker", before["repository_url"]):
-            assert words not in answer.text, name
+            assert words not in answer.text, (request, request.headers)
         tried += 1
 
     assert tried > 50

@@ -25,8 +25,7 @@ def test_a_server_without_awo_says_so_on_every_route_and_makes_nothing(start_arc
     ]
     assert len(routes) > 10
     for method, path in routes:
-        body = {"json": {}} if method != "GET" else {}
-        answer = archon.client.request(method, f"{archon.address}{path}", **body)  # type: ignore[arg-type]  # as httpx has it
+        answer = archon.client.request(method, f"{archon.address}{path}", json=None if method == "GET" else {})
         assert answer.status_code == 503, (method, path, answer.text)
         assert answer.json()["detail"]["error"] == "Agent Work Orders is switched off on this server.", (method, path)
 

@@ -1,17 +1,15 @@
 """Checks that are red, repaired, endless or not there: what the server saw counts, and not what the agent says."""
 
 import json
-from collections.abc import Callable
 
 from src.agent_work_orders.rehearsal import Stage
 
 from .archon import Archon
-from .conftest import MakeRepository, StartArchon
+from .conftest import MakeRepository, Play, StartArchon
 from .processes import processes_of
 from .remote import Remote
 from .scripts import WRITES_HELLO, bash, executing, in_step, says
 
-Play = Callable[..., None]
 BREAKS_IT = executing(bash("echo hello > hello.txt && touch broken"), says("All tests are green."))
 
 
@@ -29,7 +27,9 @@ def test_a_red_check_is_repaired_by_the_agent_with_its_output_and_then_published
     assert "the reason is broken" in rounds[0]["output_tail"]
     assert rounds[0]["commit"] != rounds[1]["commit"]
     [prompt] = {
-        request.prompt for request in stage.model.requests if request.script == "repair" and remote.name in str(request.body)
+        request.prompt
+        for request in stage.model.requests
+        if request.script == "repair" and remote.name in str(request.body)
     }
     assert "the reason is broken" in prompt
     branch = done["git_branch_name"]
