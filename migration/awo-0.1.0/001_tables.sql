@@ -1,4 +1,4 @@
--- Agent Work Orders, part 1 of 5: the tables, and nobody but the service role may use them.
+-- Agent Work Orders, part 1 of 6: the tables, and nobody but the service role may use them.
 -- Safe to run again. Names, words and rules are those of the embedded store: one contract holds for both.
 begin;
 
@@ -33,6 +33,8 @@ create table if not exists public.agent_work_order_repositories (
   constraint a_limit_is_0_to_1000 check (max_concurrent between 0 and 1000)
 ) with (fillfactor = 70);
 
+-- `settled_token` and `settled_by`: how the last claim ended; `asked_by`: the last request of a person that moved the
+-- order. By these a repeated call is known for what it is.
 create table if not exists public.agent_work_orders (
   order_no bigint generated always as identity primary key,
   agent_work_order_id text collate "C" not null unique,
@@ -78,6 +80,7 @@ create table if not exists public.agent_work_orders (
   settled_token bigint,
   settled_by text,
   cancel_requested_at timestamptz,
+  asked_by text,
   last_seq bigint not null default 0,
   rev bigint not null unique,
   run_after timestamptz,
@@ -179,15 +182,21 @@ create table if not exists public.agent_work_order_artifacts (
   unique (agent_work_order_id, artifact_id)
 );
 
--- Who changed which setting, and when. No secret is ever a setting.
+-- Who changed which setting. A repeated call has the same `request_id`. Of secrets, no value is kept.
 create table if not exists public.agent_work_order_settings_audit (
-  id bigint generated always as identity primary key,
+  entry_id bigint generated always as identity primary key,
+  request_id text not null unique,
+  at timestamptz not null,
+  changed_by text not null,
   setting text not null,
+  action text not null,
   old_value text,
   new_value text,
-  changed_by text,
-  changed_at timestamptz not null default clock_timestamp()
+  constraint a_known_action check (action in ('changed', 'reset', 'secret_saved', 'secret_removed')),
+  constraint no_value_of_a_secret check (action in ('changed', 'reset') or (old_value is null and new_value is null))
 );
+create index if not exists agent_work_order_settings_audit_by_setting
+  on public.agent_work_order_settings_audit (setting, entry_id);
 
 -- Closes everything of ours to all but the service role. Supabase grants new objects to `anon` and `authenticated` by
 -- default, by name: taking it from `public` alone would leave them open. Every part ends with a call of this.

@@ -1,4 +1,4 @@
--- Agent Work Orders, part 2 of 5: what every transition is made of, and what people do to orders.
+-- Agent Work Orders, part 2 of 6: what every transition is made of, and what people do to orders.
 -- Safe to run again. Each function is one transaction, safe to repeat, and runs with its caller's rights.
 -- Errors: SQLSTATE PTnnn with a word of ours as the message; never a row's contents.
 begin;
@@ -75,7 +75,7 @@ begin
     error_message = p.error_message, next_action = p.next_action, worker_id = p.worker_id,
     claim_request_id = p.claim_request_id, lease_token = p.lease_token, lease_expires_at = p.lease_expires_at,
     settled_token = p.settled_token, settled_by = p.settled_by, cancel_requested_at = p.cancel_requested_at,
-    last_seq = p.last_seq, started_at = p.started_at, finished_at = p.finished_at,
+    asked_by = p.asked_by, last_seq = p.last_seq, started_at = p.started_at, finished_at = p.finished_at,
     rev = public.awo_next_rev_v1(), updated_at = p_now
   where o.order_no = p.order_no
   returning * into v;
@@ -117,13 +117,12 @@ create or replace function public.awo_ended_v1(
                            'error_message', p_error_message, 'next_action', p_next_action)
 $$;
 
--- p_order: the columns that a request decides.
+-- p_order: the columns that a request decides. `created`: the order is the one that this very call filed.
 create or replace function public.awo_enqueue_v1(p_order jsonb) returns json
 language plpgsql set search_path = '' set timezone = 'UTC' set lock_timeout = '3s' as $$
 declare
   v public.agent_work_orders;
   v_now timestamptz;
-  v_new boolean := false;
 begin
   select * into v from public.agent_work_orders where idempotency_key = p_order ->> 'idempotency_key';
   if not found then
@@ -149,16 +148,16 @@ begin
       insert into public.agent_work_order_events (agent_work_order_id, seq, at, kind, attempt, payload)
         values (v.agent_work_order_id, 1, v_now, 'order_enqueued', v.attempt, json_build_object(
           'repository_url', v.repository_url, 'workflow_type', v.workflow_type, 'steps', v.selected_commands)::text);
-      v_new := true;
     end if;
   end if;
   if v.request_fingerprint is distinct from p_order ->> 'request_fingerprint' then
     raise exception 'idempotency_conflict' using errcode = 'PT409';
   end if;
-  return json_build_object('order', to_json(v), 'created', v_new);
+  return json_build_object('order', to_json(v), 'created',
+    v.agent_work_order_id = p_order ->> 'agent_work_order_id');
 end $$;
 
-create or replace function public.awo_resume_v1(p_id text, p_reason text) returns json
+create or replace function public.awo_resume_v1(p_id text, p_reason text, p_request_id text) returns json
 language plpgsql set search_path = '' set timezone = 'UTC' set lock_timeout = '3s' as $$
 declare
   v public.agent_work_orders;
@@ -167,17 +166,21 @@ begin
   perform public.awo_lock_v1();
   v_now := public.awo_now_v1();
   v := public.awo_order_v1(p_id);
+  if v.asked_by = p_request_id then
+    return to_json(v);
+  end if;
   if v.status <> 'waiting' then
     perform public.awo_refuse_v1(v.status);
   end if;
   v.last_seq := public.awo_tell_v1(v, v_now, 'order_resumed', json_build_object('reason', p_reason));
   v := public.awo_untroubled_v1(v);
   v.status := 'pending';
+  v.asked_by := p_request_id;
   return to_json(public.awo_save_v1(v, v_now));
 end $$;
 
 -- A new attempt, at the next step or at `p_from_step`.
-create or replace function public.awo_retry_v1(p_id text, p_from_step integer default null) returns json
+create or replace function public.awo_retry_v1(p_id text, p_from_step integer, p_request_id text) returns json
 language plpgsql set search_path = '' set timezone = 'UTC' set lock_timeout = '3s' as $$
 declare
   v public.agent_work_orders;
@@ -186,6 +189,9 @@ begin
   perform public.awo_lock_v1();
   v_now := public.awo_now_v1();
   v := public.awo_order_v1(p_id);
+  if v.asked_by = p_request_id then
+    return to_json(v);
+  end if;
   if v.status not in ('failed', 'cancelled') then
     perform public.awo_refuse_v1(v.status);
   end if;
@@ -200,6 +206,7 @@ begin
   v.last_seq := public.awo_tell_v1(v, v_now, 'order_resumed', json_build_object('reason', 'retry'));
   v := public.awo_untroubled_v1(v);
   v.status := 'pending';
+  v.asked_by := p_request_id;
   return to_json(public.awo_save_v1(v, v_now));
 end $$;
 

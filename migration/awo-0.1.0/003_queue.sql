@@ -1,4 +1,4 @@
--- Agent Work Orders, part 3 of 5: the queue. Claims go out in its order, and come back from workers that went silent.
+-- Agent Work Orders, part 3 of 6: the queue. Claims go out in its order, and come back from workers that went silent.
 -- Safe to run again. The head's lock makes one claim and one reap at a time, on all servers.
 begin;
 

@@ -1,4 +1,4 @@
--- Agent Work Orders, part 4 of 5: what the holder of a claim may write.
+-- Agent Work Orders, part 4 of 6: what the holder of a claim may write.
 -- Safe to run again. Every write of a holder presents its token; a stale one is `lease_lost` and changes nothing.
 -- Renewing and appending lock their order alone; whatever changes its state locks the head first.
 begin;

@@ -1,4 +1,4 @@
--- Agent Work Orders, part 5 of 5: what can be read. Safe to run again. Changes nothing.
+-- Agent Work Orders, part 5 of 6: what can be read. Safe to run again. Changes nothing.
 -- Reading is done by functions too: a filter in an address would end up in somebody's log.
 begin;
 

@@ -49,7 +49,9 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench", description="Measures against the targets.")
-    parser.add_argument("--only", action="append", choices=SUBJECTS, metavar="NAME", help=f"one of {', '.join(SUBJECTS)}")
+    parser.add_argument(
+        "--only", action="append", choices=SUBJECTS, metavar="NAME", help=f"one of {', '.join(SUBJECTS)}"
+    )
     parser.add_argument("--quick", action="store_true", help="everything small, in less than a minute")
     parser.add_argument("--strict", action="store_true", help="exit with 1 when a target is missed")
     parser.add_argument("--output", type=Path, help="where the JSON goes (default: bench/results.json)")

@@ -1,7 +1,10 @@
 """Stand-ins for the Claude Code program that the bench writes: they start at once and say just enough to be believed."""
 
 import json
+import os
+import select
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -42,29 +45,41 @@ def lines(*entries: dict[str, Any]) -> str:
     return "".join(json.dumps(entry, separators=(",", ":")) + "\n" for entry in entries)
 
 
-def starting(folder: Path, seconds: float = 0) -> Path:
-    """Notes in `started/<run id>` when it started, in nanoseconds since 1970; then says a word and ends after a while.
+class Starts:
+    """Hears of agents that start. They say it into a named pipe, which costs a shell no process of its own."""
 
-    A shell, because it starts in a millisecond; noting the time costs it another, which is counted against us.
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "started"
+        os.mkfifo(self.path)
+        # Also open for writing, so that neither side ever waits for the other to open it.
+        self._pipe = os.open(self.path, os.O_RDWR | os.O_NONBLOCK)
+        self._rest = b""
+
+    def wait(self, seconds: float) -> tuple[str, float]:
+        """The order whose agent started, and when that was heard, in seconds since 1970. TimeoutError if none does."""
+        heard_at = time.time()
+        while b"\n" not in self._rest:
+            if not select.select([self._pipe], [], [], seconds)[0]:
+                raise TimeoutError("no agent started")
+            heard_at = time.time()
+            self._rest += os.read(self._pipe, 1 << 16)
+        line, _, self._rest = self._rest.partition(b"\n")
+        return line.decode().partition(".")[0], heard_at
+
+    def close(self) -> None:
+        os.close(self._pipe)
+
+
+def starting(folder: Path, starts: Starts, seconds: float = 0) -> Path:
+    """Says that it started before anything else; then says a word and ends after a while.
+
+    A shell, because it starts in less than a millisecond.
     """
-    (folder / "started").mkdir()
     (folder / "said.jsonl").write_text(lines(init(), spoken("Hello."), result()))
     return _program(
         folder,
-        "#!/bin/sh\n"
-        f"case $1 in --version) echo '{VERSION}'; exit;; esac\n"
-        f"date +%s%N >'{folder}/started/'\"$AWO_RUN_ID\"\n"
-        + (f"sleep {seconds}\n" if seconds else "")
-        + f"exec cat '{folder}/said.jsonl'\n",
+        _head(starts) + (f"sleep {seconds}\n" if seconds else "") + f"exec cat '{folder}/said.jsonl'\n",
     )
-
-
-def started_at(folder: Path, order_id: str) -> float | None:
-    """When the agent of an order started, in seconds since 1970; None as long as it has not."""
-    for note in (folder / "started").glob(f"{order_id}.*"):
-        if text := note.read_text().strip():
-            return int(text) / 1e9
-    return None
 
 
 def trickling(folder: Path, count: int, pause: float) -> Path:
@@ -85,22 +100,19 @@ def trickling(folder: Path, count: int, pause: float) -> Path:
     )
 
 
-def bursting(folder: Path, count: int) -> Path:
-    """Prints so many lines, numbered from 0, as fast as a pipe-less `cat` can, and notes when it began."""
-    (folder / "started").mkdir()
+def bursting(folder: Path, starts: Starts, count: int) -> Path:
+    """Says that it started, then prints so many lines, numbered from 0, as fast as `cat` can."""
     # As long as what an agent says in a line, on average.
     words = "It reads the file again, line by line, and finds nothing that the tests would not have told it before."
     with (folder / "burst.jsonl").open("w") as file:
         file.write(lines(init()))
         file.writelines(lines(spoken(f"{number} {words}")) for number in range(count))
         file.write(lines(result()))
-    return _program(
-        folder,
-        "#!/bin/sh\n"
-        f"case $1 in --version) echo '{VERSION}'; exit;; esac\n"
-        f"date +%s%N >'{folder}/started/'\"$AWO_RUN_ID\"\n"
-        f"exec cat '{folder}/burst.jsonl'\n",
-    )
+    return _program(folder, _head(starts) + f"exec cat '{folder}/burst.jsonl'\n")
+
+
+def _head(starts: Starts) -> str:
+    return f"#!/bin/sh\ncase $1 in --version) echo '{VERSION}'; exit;; esac\necho \"$AWO_RUN_ID\" >'{starts.path}'\n"
 
 
 def _program(folder: Path, text: str) -> Path:

@@ -1,13 +1,13 @@
 """What the server takes while it does nothing, and what an order takes of it while its agent thinks."""
 
 import time
-from pathlib import Path
+from contextlib import closing
 from statistics import median
 
 from . import agents, scratch
 from .figures import Figure
 from .scale import Scale
-from .server import ORDER_WITHIN, Broken, Server, Stage, open_server, open_stage
+from .server import ORDER_WITHIN, Server, Stage, open_server, open_stage
 
 CPU_TARGET = 0.5
 RESIDENT_TARGET = 100.0
@@ -32,8 +32,8 @@ def measure(scale: Scale) -> list[Figure]:
 
 def _measure_server(stage: Stage, scale: Scale) -> tuple[float, float, float]:
     """CPU in per cent, RSS in MB, and RSS in MB for each order that runs. The agents' own processes do not count."""
-    with scratch.folder() as folder:
-        agent = agents.starting(folder, seconds=600)
+    with scratch.folder() as folder, closing(agents.Starts(folder)) as starts:
+        agent = agents.starting(folder, starts, seconds=600)
         slots = str(scale.sleeping_orders)
         limits = {"AWO_MAX_CONCURRENT": slots, "AWO_MAX_CONCURRENT_PER_REPOSITORY": slots}
         with open_server(folder / "server", stage, agent, **limits) as server:
@@ -42,17 +42,14 @@ def _measure_server(stage: Stage, scale: Scale) -> tuple[float, float, float]:
             time.sleep(scale.idle_seconds)
             cpu = 100 * (server.cpu_seconds() - before) / (time.perf_counter() - began)
             idle = server.resident_megabytes()
-            _run_orders(folder, server, stage.address(scale.small.name), scale.sleeping_orders)
+            _run_orders(starts, server, stage.address(scale.small.name), scale.sleeping_orders)
             return cpu, idle, (server.resident_megabytes() - idle) / scale.sleeping_orders
 
 
-def _run_orders(folder: Path, server: Server, address: str, count: int) -> None:
+def _run_orders(starts: agents.Starts, server: Server, address: str, count: int) -> None:
     client = server.client()
     for _ in range(count):
         client.file(address)
-    deadline = time.monotonic() + ORDER_WITHIN
-    while len(list((folder / "started").iterdir())) < count:
-        if time.monotonic() > deadline:
-            raise Broken("the agents did not start")
-        time.sleep(0.05)
+    for _ in range(count):
+        starts.wait(ORDER_WITHIN)
     time.sleep(0.5)  # the last one's own preparations have ended

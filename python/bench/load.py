@@ -1,6 +1,7 @@
 """Many orders at once: how close to the ideal they are worked off, and whether the server answers meanwhile."""
 
 import time
+from contextlib import closing
 from statistics import median
 
 from . import agents, scratch
@@ -10,7 +11,7 @@ from .server import ORDER_WITHIN, Broken, Client, Stage, open_server, open_stage
 
 MAKESPAN_TARGET = 1.2
 REQUEST_TARGET = 250.0
-PAUSE = 0.02
+PAUSE = 0.1
 
 
 def measure(scale: Scale) -> list[Figure]:
@@ -30,8 +31,8 @@ def measure(scale: Scale) -> list[Figure]:
 
 def _measure_batch(stage: Stage, scale: Scale) -> tuple[float, float]:
     """Seconds from the first request to the end of the last order; milliseconds of the slowest request meanwhile."""
-    with scratch.folder() as folder:
-        agent = agents.starting(folder, scale.order_seconds)
+    with scratch.folder() as folder, closing(agents.Starts(folder)) as starts:
+        agent = agents.starting(folder, starts, scale.order_seconds)
         slots = str(scale.slots)
         limits = {"AWO_MAX_CONCURRENT": slots, "AWO_MAX_CONCURRENT_PER_REPOSITORY": slots}
         with open_server(folder / "server", stage, agent, **limits) as server:

@@ -33,7 +33,9 @@ def git_environment() -> dict[str, str]:
 def git(*arguments: str | Path) -> float:
     """Runs git to its end; the seconds that it took."""
     began = perf_counter()
-    subprocess.run(["git", *arguments], env=git_environment(), stdin=subprocess.DEVNULL, capture_output=True, check=True)
+    subprocess.run(
+        ["git", *arguments], env=git_environment(), stdin=subprocess.DEVNULL, capture_output=True, check=True
+    )
     return perf_counter() - began
 
 
@@ -60,7 +62,9 @@ def _generate(tree: Tree, path: Path) -> None:
         ["git", "-C", draft, *options, "fast-import", "--quiet"], env=git_environment(), stdin=subprocess.PIPE
     ) as importer:
         assert importer.stdin is not None
-        importer.stdin.write(b"commit refs/heads/main\ncommitter Bench <bench@localhost> 1700000000 +0000\ndata 6\nBegin\n")
+        importer.stdin.write(
+            b"commit refs/heads/main\ncommitter Bench <bench@localhost> 1700000000 +0000\ndata 6\nBegin\n"
+        )
         randomness = random.Random(tree.name)
         for number in range(tree.files):
             name = f"src/package_{number // FILES_PER_FOLDER:04}/module_{number % FILES_PER_FOLDER:02}.txt"

@@ -144,7 +144,11 @@ def open_server(
 @contextmanager
 def _process(command: list[str], environment: dict[str, str], stdout: Any) -> Iterator["subprocess.Popen[bytes]"]:
     process = subprocess.Popen(  # noqa: TID251 - it ends with this block
-        command, env=environment, stdin=subprocess.DEVNULL, stdout=stdout, stderr=None if stdout == subprocess.PIPE else stdout
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=None if stdout == subprocess.PIPE else stdout,
     )
     try:
         yield process

@@ -4,7 +4,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from statistics import median
 
 from . import agents, scratch
@@ -22,8 +22,8 @@ def measure(scale: Scale) -> list[Figure]:
         scratch.repository(scale.large, name)
     stalls: list[float] = []
     machine: list[float] = []
-    with scratch.folder() as folder, open_stage() as stage:
-        agent = agents.starting(folder)
+    with scratch.folder() as folder, closing(agents.Starts(folder)) as starts, open_stage() as stage:
+        agent = agents.starting(folder, starts)
         with open_server(folder / "server", stage, agent, ("-m", "bench.probed_server")) as server:
             client = server.client()
             for name in names:

@@ -11,7 +11,7 @@ from time import time
 from . import agents, scratch
 from .figures import Figure
 from .scale import Scale
-from .server import API, Broken, Server, Stage, open_server, open_stage
+from .server import API, ORDER_WITHIN, Broken, Server, Stage, open_server, open_stage
 
 LATENCY_TARGET = 30.0
 THROUGHPUT_TARGET = 20_000.0
@@ -32,7 +32,7 @@ def _latency(stage: Stage, scale: Scale) -> list[Figure]:
         agent = agents.trickling(folder, scale.trickled_lines, PAUSE)
         with open_server(folder / "server", stage, agent) as server:
             for _ in range(scale.repeats):
-                told = _follow(server, stage.address(scale.small.name))
+                _, told = _follow(server, stage.address(scale.small.name))
                 delays += [(arrived_at - int(text) / 1e9) * 1000 for arrived_at, text in told]
                 if len(told) != scale.trickled_lines:
                     raise Broken(f"{len(told)} of {scale.trickled_lines} lines arrived")
@@ -46,19 +46,16 @@ def _throughput(stage: Stage, scale: Scale) -> list[Figure]:
     """Of numbered lines that are all there at once, from the start of the agent to the arrival of the last."""
     rates: list[float] = []
     wrong = 0
-    with scratch.folder() as folder:
-        agent = agents.bursting(folder, scale.burst_lines)
+    with scratch.folder() as folder, closing(agents.Starts(folder)) as starts:
+        agent = agents.bursting(folder, starts, scale.burst_lines)
         with open_server(folder / "server", stage, agent) as server:
             for _ in range(scale.repeats):
-                (folder / "started").rename(folder / f"started-{len(rates)}")
-                (folder / "started").mkdir()
-                told = _follow(server, stage.address(scale.small.name))
-                (began,) = (int(note.read_text()) / 1e9 for note in (folder / "started").iterdir())
+                began_at, told = _follow(server, stage.address(scale.small.name), starts)
                 numbers = [int(text.split(" ", 1)[0]) for _, text in told]
                 expected = range(scale.burst_lines)
                 wrong += abs(len(numbers) - len(expected))
                 wrong += sum(got != sent for got, sent in zip(numbers, expected, strict=False))
-                rates.append(scale.burst_lines / (told[-1][0] - began))
+                rates.append(scale.burst_lines / (told[-1][0] - began_at))
     what = f"burst of {scale.burst_lines:,} lines"
     return [
         Figure(f"{what}: lines at the client", round(median(rates)), "lines/s", THROUGHPUT_TARGET, at_least=True),
@@ -66,8 +63,8 @@ def _throughput(stage: Stage, scale: Scale) -> list[Figure]:
     ]
 
 
-def _follow(server: Server, address: str) -> list[tuple[float, str]]:
-    """Files an order and follows it to its end: what the agent said, with the time at which each word arrived.
+def _follow(server: Server, address: str, starts: agents.Starts | None = None) -> tuple[float, list[tuple[float, str]]]:
+    """Files an order and follows it to its end: when its agent began, and what it said with the time of each arrival.
 
     While it reads it does nothing else, so that it is the server that is measured.
     """
@@ -78,6 +75,7 @@ def _follow(server: Server, address: str) -> list[tuple[float, str]]:
     with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)) as connection:
         connection.request("GET", f"{API}/work-orders/{order_id}/events/stream")
         answer = connection.getresponse()
+        began_at = starts.wait(ORDER_WITHIN)[1] if starts else 0.0
         while chunk := answer.read1(READ):
             chunks.append(chunk)
             arrivals.append(time())
@@ -91,4 +89,4 @@ def _follow(server: Server, address: str) -> list[tuple[float, str]]:
         if b"event: agent_spoke" in event:
             said = json.loads(event.partition(b"data: ")[2])["payload"]["text"]
             told.append((arrivals[bisect_left(ends, place)], said))
-    return told
+    return began_at, told

@@ -1,4 +1,4 @@
--- Agent Work Orders: takes part 1 of 5 back (the tables, with every work order in them). Run the parts' scripts from the last to the first.
+-- Agent Work Orders: takes part 1 of 6 back (the tables, with every work order in them). Run the parts' scripts from the last to the first.
 begin;
 
 drop table if exists public.agent_work_order_settings_audit, public.agent_work_order_artifacts,

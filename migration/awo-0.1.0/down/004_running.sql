@@ -1,4 +1,4 @@
--- Agent Work Orders: takes part 4 of 5 back (running). Run the parts' scripts from the last to the first.
+-- Agent Work Orders: takes part 4 of 6 back (running). Run the parts' scripts from the last to the first.
 begin;
 
 do $$ declare v_name text; begin

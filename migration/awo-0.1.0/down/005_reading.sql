@@ -1,4 +1,4 @@
--- Agent Work Orders: takes part 5 of 5 back (reading). Run the parts' scripts from the last to the first.
+-- Agent Work Orders: takes part 5 of 6 back (reading). Run the parts' scripts from the last to the first.
 begin;
 
 do $$ declare v_name text; begin

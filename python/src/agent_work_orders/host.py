@@ -78,6 +78,12 @@ class HostSettings:
             raise
 
 
+def supabase_project() -> tuple[str, str] | None:
+    """Address and service key of the project that the host works on; None in embedded mode."""
+    url = os.environ.get("SUPABASE_URL", "").strip()
+    return (url, os.environ.get("SUPABASE_SERVICE_KEY", "").strip()) if url else None
+
+
 def _kept_as(name: str, repository: Repository | None) -> str:
     return name if repository is None else f"{name}:{repository.key}"
 

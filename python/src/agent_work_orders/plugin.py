@@ -37,10 +37,11 @@ from .domain.repository import HostPolicy, Repository, parse_repository_url
 from .domain.setting import Finding, Offer, Subject
 from .forge.github import GitHubForge
 from .forge.probe import GitHubProbe
-from .host import HostSecrets, HostSettings
+from .host import HostSecrets, HostSettings, supabase_project
 from .ports import Limits, SecretKeeper, Secrets, StoredSettings, Tools
 from .settings import InvalidSettings, Settings
 from .store.sqlite import SqliteStore
+from .store.supabase import SupabaseStore
 from .worker.reaper import Reaper
 from .worker.worker import Worker
 
@@ -91,6 +92,9 @@ async def _open(stack: AsyncExitStack, environ: Mapping[str, str]) -> ApiContext
     secrets: SecretKeeper = HostSecrets()
     rehearsal: dict[str, str] | None = None
     await to_thread.run_sync(prepare_home, live.current())
+    for found in await to_thread.run_sync(look_at_storage, live.current()):
+        if not found.ok:
+            logger.warning("Storage: %s %s", found.detail, found.next_action)
     if live.current().rehearsal:
         live, secrets, rehearsal = await _open_rehearsal(stack, live.current(), environ, stored)
     redactor = Redactor()
@@ -112,7 +116,7 @@ async def _open(stack: AsyncExitStack, environ: Mapping[str, str]) -> ApiContext
 
 async def build_tools(
     stack: AsyncExitStack, live: LiveSettings, secrets: Secrets, redactor: Redactor
-) -> tuple[Tools, SqliteStore]:
+) -> tuple[Tools, SqliteStore | SupabaseStore]:
     """The toolbox of a server; what has to be closed is put on the stack. Live settings are asked for at every use."""
     start = live.current()
     confinement = choose_confinement(start.agent_user)
@@ -137,7 +141,7 @@ async def build_tools(
             commands_dir=now.commands,
         )
 
-    store = await stack.enter_async_context(SqliteStore.open(start.home / "awo.db"))
+    store = await _open_store(stack, start, redactor)
     tools = Tools(
         store=store,
         checkouts=GitCheckouts(
@@ -162,8 +166,17 @@ async def build_tools(
     return tools, store
 
 
+async def _open_store(stack: AsyncExitStack, start: Settings, redactor: Redactor) -> SqliteStore | SupabaseStore:
+    """The project's database where the host has one, shared by all its servers; else a file. A rehearsal stays here."""
+    project = None if start.rehearsal else supabase_project()
+    if project is None:
+        return await stack.enter_async_context(SqliteStore.open(start.home / "awo.db"))
+    redactor.register(project[1])
+    return await stack.enter_async_context(SupabaseStore.open(*project))
+
+
 def testers_of(
-    live: LiveSettings, secrets: Secrets, tools: Tools, store: SqliteStore
+    live: LiveSettings, secrets: Secrets, tools: Tools, store: SqliteStore | SupabaseStore
 ) -> dict[Subject, Callable[[Offer], Awaitable[list[Finding]]]]:
     """What the test buttons do."""
 

@@ -21,6 +21,7 @@ from .git_server import GitServer, Repository
 from .github_book import Book, Issue, PullRequest
 from .github_shapes import DOCUMENTATION, Addresses, Json, Refused, Size
 from .prepared_answers import PreparedAnswers
+from .token_rights import TokenRights
 
 LOGIN = "rehearsal-bot"
 LONGEST_TEXT = 65536
@@ -44,6 +45,7 @@ class PretendGitHub:
     def __init__(self, repositories: GitServer, book: Book, addresses: Addresses, *, token: str) -> None:
         self.repositories = repositories
         self.token = token
+        self.rights = TokenRights()
         self._book = book
         self._at = addresses
         self._prepared = PreparedAnswers()
@@ -55,6 +57,8 @@ class PretendGitHub:
                 Route("/repositories/{identifier:int}", self._repository),
                 Route("/repos/{owner}/{name}", self._repository),
                 Route("/repos/{owner}/{name}/issues/{number:int}", self._issue),
+                Route("/repos/{owner}/{name}/git/refs", self._make_branch, methods=["POST"]),
+                Route("/repos/{owner}/{name}/commits/{ref:path}/check-runs", self._check_runs),
                 Route("/repos/{owner}/{name}/pulls", self._list, methods=["GET"]),
                 Route("/repos/{owner}/{name}/pulls", self._open, methods=["POST"]),
                 Route("/repos/{owner}/{name}/pulls/{number:int}", self._pull_request, methods=["GET"]),
@@ -118,11 +122,19 @@ class PretendGitHub:
             if message["type"] == "http.response.start":
                 self._record(request, body, message["status"])
                 present = {name for name, _ in message["headers"]}
+                if self._knows(request):
+                    told = [(name.encode(), value.encode()) for name, value in self.rights.headers().items()]
+                    message["headers"] = [*message["headers"], *told]
                 limits = [limit for limit in shapes.limit_headers(self._spent) if limit[0] not in present]
                 message["headers"] = [*message["headers"], *limits]
             await send(message)
 
-        answer = self._prepared.take(request.method, scope["path"]) or self._bad_credentials(request) or self._api
+        answer = (
+            self._prepared.take(request.method, scope["path"])
+            or self._bad_credentials(request)
+            or self._not_permitted(request)
+            or self._api
+        )
         await answer(scope, receive_again, send_with_limits)
 
     def _record(self, request: Request, body: bytes, status: int) -> None:
@@ -138,6 +150,18 @@ class PretendGitHub:
             return _refusal(request, Refused(401, "Requires authentication"))
         return None
 
+    def _not_permitted(self, request: Request) -> Response | None:
+        """What the token's rights do not reach."""
+        path = request.scope["path"]
+        if not path.startswith("/repos/") or not self._knows(request):
+            return None
+        access = "read" if request.method in ("GET", "HEAD") else "write"
+        kinds = {"/pulls": "pull_requests", "/git/": "contents", "/check-runs": "checks", "/issues": "issues"}
+        kind = next((kind for part, kind in kinds.items() if part in path), "metadata")
+        if kind == "pull_requests" and access == "read":
+            kind = "metadata"
+        return self.rights.refusal(f"{kind}:{access}")
+
     def _knows(self, request: Request) -> bool:
         kind, _, offered = request.headers.get("authorization", "").partition(" ")
         right = secrets.compare_digest(offered.strip().encode(), self.token.encode())
@@ -146,7 +170,7 @@ class PretendGitHub:
     async def _user(self, request: Request) -> Response:
         if not self._knows(request):
             raise Refused(401, "Requires authentication")
-        return JSONResponse(shapes.user(LOGIN, self._at), headers={"x-oauth-scopes": "repo"})
+        return JSONResponse(shapes.user(LOGIN, self._at))
 
     async def _repository(self, request: Request) -> Response:
         home = self._home(request)
@@ -155,6 +179,15 @@ class PretendGitHub:
     async def _issue(self, request: Request) -> Response:
         home = self._home(request)
         return JSONResponse(shapes.issue(self._entry(home, request), home, self._at))
+
+    async def _make_branch(self, request: Request) -> Response:
+        """Only what is wrong with a request that names nothing: nobody here makes branches this way."""
+        self._home(request)
+        raise shapes.invalid("Reference", "ref", "missing_field")
+
+    async def _check_runs(self, request: Request) -> Response:
+        self._home(request)
+        return JSONResponse({"total_count": 0, "check_runs": []})
 
     async def _list(self, request: Request) -> Response:
         home = self._home(request)

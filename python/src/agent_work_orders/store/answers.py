@@ -12,6 +12,7 @@ MIGRATIONS = (
     "awo-0.1.0/003_queue.sql",
     "awo-0.1.0/004_running.sql",
     "awo-0.1.0/005_reading.sql",
+    "awo-0.1.0/006_settings.sql",
 )
 
 _TRY_AGAIN = "Try again in a few seconds; AWO's health names the cause if it lasts."
@@ -21,11 +22,14 @@ _CHECK_KEY = (
 
 
 class Refusal(Exception):
-    """A function of ours said no: `word` is its message, `detail` what goes with it."""
+    """A function of ours said no: `word` is its message, `detail` what goes with it.
+
+    `repeated`: the answer to an earlier, equal call got lost; that one may have been carried out.
+    """
 
     def __init__(self, word: str, detail: str) -> None:
         super().__init__(word)
-        self.word, self.detail = word, detail
+        self.word, self.detail, self.repeated = word, detail, False
 
 
 class SchemaMissing(Exception):

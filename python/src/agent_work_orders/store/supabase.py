@@ -1,6 +1,7 @@
 """The store that any number of servers share: Postgres' functions, reached through PostgREST. The rules are in the
 functions (migration/); here is who calls what, and what is known in this process without asking."""
 
+import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -17,9 +18,11 @@ from ..domain.errors import (
     LostLease,
     NotFound,
     SequenceGap,
+    StoreUnavailable,
     WrongState,
 )
 from ..domain.events import Draft, Event
+from ..domain.setting import AuditEntry, Finding
 from ..domain.status import Status, WaitingReason
 from ..domain.work_order import (
     Artifact,
@@ -46,7 +49,7 @@ CLOSE_WITHIN = 2.0
 
 
 class SupabaseStore:
-    """A `Store` in a Supabase project: `async with SupabaseStore.open(url, service_key)`. Opening asks nothing of it."""
+    """A `Store` in a Supabase project: `async with SupabaseStore.open(url, key)`. Opening asks nothing of it."""
 
     append_delay = timedelta(milliseconds=250)
 
@@ -65,14 +68,20 @@ class SupabaseStore:
         transport = Transport(url, service_key)
         await transport.open()
         store = cls(transport)
-        async with anyio.create_task_group() as group:
-            group.start_soon(store._lookout.run)
-            try:
-                yield store
-            finally:
-                group.cancel_scope.cancel()
-                with CancelScope(shield=True), anyio.move_on_after(CLOSE_WITHIN):
-                    await transport.close()
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(store._lookout.run)
+                try:
+                    yield store
+                finally:
+                    group.cancel_scope.cancel()
+                    with CancelScope(shield=True), anyio.move_on_after(CLOSE_WITHIN):
+                        await transport.close()
+        except BaseExceptionGroup as errors:
+            # The block's own error is its error, whatever runs beside it here.
+            if len(errors.exceptions) == 1:
+                raise errors.exceptions[0] from None
+            raise
 
     async def _ask(self, function: str, order_id: str = "", rule: str = "", **arguments: Any) -> Any:
         try:
@@ -99,7 +108,7 @@ class SupabaseStore:
 
     async def resume(self, order_id: str, reason: str) -> WorkOrder:
         rule = "only a waiting order can be resumed"
-        return self._moved(await self._ask("resume", order_id, rule, p_id=order_id, p_reason=reason))
+        return self._moved(await self._ask("resume", order_id, rule, p_id=order_id, p_reason=reason, **_request()))
 
     async def cancel(self, order_id: str) -> WorkOrder:
         rule = "only an order that has not ended can be cancelled"
@@ -110,11 +119,47 @@ class SupabaseStore:
 
     async def retry(self, order_id: str, from_step: int | None) -> WorkOrder:
         rule = "only a failed or cancelled order can be retried"
-        return self._moved(await self._ask("retry", order_id, rule, p_id=order_id, p_from_step=from_step))
+        return self._moved(await self._ask("retry", order_id, rule, p_id=order_id, p_from_step=from_step, **_request()))
 
     async def delete(self, order_id: str) -> None:
-        await self._ask("delete", order_id, "only an order that has ended can be deleted", p_id=order_id)
+        rule = "only an order that has ended can be deleted"
+        try:
+            await self._ask("delete", order_id, rule, p_id=order_id)
+        except NotFound as error:
+            if not (isinstance(error.__cause__, Refusal) and error.__cause__.repeated):
+                raise
+            # It was there for the call whose answer got lost.
         self._tails.forget(order_id)
+
+    # --- settings ---
+
+    async def audit_append(self, by: str, setting: str, action: str, old: str | None, new: str | None) -> None:
+        await self._ask(
+            "audit_append",
+            **_request(),
+            p_by=by,
+            p_setting=setting,
+            p_action=action,
+            p_old=old,
+            p_new=new,
+        )
+
+    async def audit_page(self, limit: int, before: int | None = None, setting: str | None = None) -> list[AuditEntry]:
+        rows = await self._ask("audit_page", p_limit=limit, p_before=before, p_setting=setting)
+        return [AuditEntry.model_validate(row) for row in rows]
+
+    async def probe(self) -> list[Finding]:
+        """What a test of the database says: whether it can be written, and the age of its schema."""
+        try:
+            await self.check()
+            version = await self._schema_version() or 0
+        except StoreUnavailable as error:
+            return [Finding(name="reachable", ok=False, detail=error.message, next_action=error.next_action)]
+        known = len(MIGRATIONS)
+        return [
+            Finding(name="reachable", ok=True, detail="The Supabase project can be read and written."),
+            Finding(name="schema", ok=True, detail=f"The schema has {version} parts; this server needs {known}."),
+        ]
 
     # --- workers ---
 
@@ -355,6 +400,11 @@ class SupabaseStore:
         if order_id in self._held:
             self._cancelled.add(order_id)
         self._signals.hear(News(cancels={order_id}))
+
+
+def _request() -> dict[str, str]:
+    """By which the database knows a repeated call of what could be asked for twice in earnest."""
+    return {"p_request_id": str(uuid.uuid4())}
 
 
 def _meaning(refusal: Refusal, order_id: str, rule: str) -> Exception:

@@ -13,7 +13,7 @@ import anyio
 from anyio import CapacityLimiter, to_thread
 
 from ..domain.errors import StoreUnavailable
-from .answers import Trouble, trouble_of, unreachable
+from .answers import Refusal, Trouble, trouble_of, unreachable
 from .rows import storable
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ REPEAT_WITHIN = 12.0
 
 
 class Transport:
-    """Calls of functions at `url` with the service key. Made in `open`, once, in a thread: it costs a second of work."""
+    """Calls of functions at `url` with the service key. `open` makes the client, once, in a thread: that is slow."""
 
     def __init__(self, url: str, key: str, pauses: tuple[float, ...] = PAUSES) -> None:
         self._url, self._key, self._pauses = url.rstrip("/"), key, pauses
@@ -47,17 +47,21 @@ class Transport:
     async def call(self, function: str, **arguments: Any) -> Any:
         """The function's answer, as Python has JSON.
 
-        StoreUnavailable when it could not be had; Refusal when the function said no; SchemaMissing when it is not there.
+        StoreUnavailable when it could not be had; Refusal when the function said no; SchemaMissing when there is none.
         """
         cleaned = _clean(arguments)
         began = anyio.current_time()
         pauses = iter(() if self._away else self._pauses)
+        repeated = False
         while True:
             trouble, answer = await self._once(function, cleaned)
             if trouble is None:
                 self._away = False
                 return answer
             pause = next(pauses, None)
+            if isinstance(trouble.error, Refusal):
+                trouble.error.repeated = repeated
+            repeated = True
             if trouble.passing and pause is not None and anyio.current_time() - began < REPEAT_WITHIN:
                 # Not all at the same moment when the database is back.
                 await anyio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - spreads calls, guards nothing

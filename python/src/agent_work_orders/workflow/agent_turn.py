@@ -25,7 +25,6 @@ async def ask_agent(progress: Progress, command: str, *, read_only: bool = False
     turn_number = progress.next_turn()
     name = f"{progress.order.attempt}-{progress.step_order}-{command}" + (f"-{turn_number}" if turn_number > 1 else "")
     prompt = await prompt_for(progress, command, check_output)
-    await progress.artifacts.write("prompt", f"{name}.md", prompt, progress.step_name, "text/markdown; charset=utf-8")
     checkout = await progress.checkout()
     limits, order = progress.limits, progress.order
     left = progress.budget_left
@@ -44,7 +43,7 @@ async def ask_agent(progress: Progress, command: str, *, read_only: bool = False
         credentials=await _credentials(progress),
         give_way=progress.journal.room,
     )
-    result = await _run(progress, turn, f"outputs-{name}.jsonl")
+    result = await _run(progress, turn, name)
     progress.count(result)
     progress.session_id = result.session_id or progress.session_id
     await progress.artifacts.keep_output(result.stdout, f"{name}.jsonl", progress.step_name)
@@ -60,31 +59,38 @@ async def _credentials(progress: Progress) -> dict[str, str]:
     return {name: value for name, value in found.items() if value}
 
 
-async def _run(progress: Progress, turn: AgentTurn, artifact_id: str) -> AgentResult:
-    """Runs the turn. The session is recorded as soon as it is known: a crash resumes it."""
-    news, known = anyio.create_memory_object_stream[str](math.inf)
+async def _run(progress: Progress, turn: AgentTurn, name: str) -> AgentResult:
+    """Runs the turn, and keeps its prompt meanwhile: no agent waits for a disk.
+
+    The session is recorded as soon as it is known: a crash resumes it.
+    """
+    step_name = progress.step_name
+    result: AgentResult | None = None
+    failure: StepFailed | MustWait | OSError | None = None
 
     def tell(payload: Payload) -> None:
         if isinstance(payload, AgentStarted) and payload.session_id != progress.session_id:
             progress.session_id = payload.session_id
-            news.send_nowait(payload.session_id)
-        progress.tell(payload, artifact_id)
+            progress.record_soon(OrderChanges(agent_session_id=payload.session_id))
+        progress.tell(payload, f"outputs-{name}.jsonl")
 
-    async def record_sessions() -> None:
-        async for session_id in known:
-            await progress.record(OrderChanges(agent_session_id=session_id))
+    async def keep_prompt() -> None:
+        nonlocal failure
+        try:
+            await progress.artifacts.write(
+                "prompt", f"{name}.md", turn.prompt, step_name, "text/markdown; charset=utf-8"
+            )
+        except OSError as error:
+            failure = error
+            group.cancel_scope.cancel()
 
-    result: AgentResult | None = None
-    failure: StepFailed | MustWait | OSError | None = None
     try:
-        with known:
-            async with anyio.create_task_group() as group:
-                group.start_soon(record_sessions)
-                with news:
-                    try:
-                        result = await progress.tools.agent.run(turn, tell)
-                    except (StepFailed, MustWait, OSError) as error:
-                        failure = error
+        async with anyio.create_task_group() as group:
+            group.start_soon(keep_prompt)
+            try:
+                result = await progress.tools.agent.run(turn, tell)
+            except (StepFailed, MustWait, OSError) as error:
+                failure = error
     finally:
         # Here, because what leaves a task group comes in a group of errors; and also when the run was cancelled: an
         # agent that could not be stopped is no cancelled one.

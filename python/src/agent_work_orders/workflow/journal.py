@@ -2,7 +2,8 @@
 
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -36,6 +37,7 @@ class Journal:
         self.last_seq = claim.order.last_seq
         self._closed = False
         self._pending: list[Draft] = []
+        self._writes: deque[Callable[[], Awaitable[object]]] = deque()
         self._told = anyio.Event()
         self._written = anyio.Event()
 
@@ -47,6 +49,11 @@ class Journal:
         self._pending.append(Draft(payload.kind, text, step_order))
         self._told.set()
 
+    def later(self, write: Callable[[], Awaitable[object]]) -> None:
+        """Takes note of a write to the store that nobody has to wait for. Done soon, in turn; `flush` waits for it too."""
+        self._writes.append(write)
+        self._told.set()
+
     async def room(self) -> None:
         """Lets the loop go on; waits while too much is unwritten. LostLease if nothing will be written any more."""
         await checkpoint()
@@ -55,7 +62,7 @@ class Journal:
 
     async def flush(self) -> None:
         """Returns when everything told so far is in the store. LostLease if it will not be any more."""
-        while self._pending:
+        while self._pending or self._writes:
             self._told.set()
             await self._progress()
 
@@ -70,17 +77,27 @@ class Journal:
         try:
             while True:
                 await self._told.wait()
-                if delay and len(self._pending) < BATCH:
+                await self._catch_up()
+                if delay and 0 < len(self._pending) < BATCH:
                     await anyio.sleep(delay)
                 self._told = anyio.Event()
-                while self._pending:
+                while self._pending or self._writes:
+                    await self._catch_up()
                     batch = self._pending[:BATCH]
-                    await self._append(batch)
-                    del self._pending[: len(batch)]
-                    self._wake()
+                    if batch:
+                        await self._append(batch)
+                        del self._pending[: len(batch)]
+                        self._wake()
         finally:
             # Who waits in a shielded scope would not be reached by what ended the writer.
             self._closed = True
+            self._wake()
+
+    async def _catch_up(self) -> None:
+        """Before events, of which there may be no end while an agent talks."""
+        while self._writes:
+            await patiently(self._writes[0])
+            self._writes.popleft()
             self._wake()
 
     def _wake(self) -> None:

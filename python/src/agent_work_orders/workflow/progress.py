@@ -20,7 +20,7 @@ from ..domain.events import (
 from ..domain.repository import branch_for
 from ..domain.status import StepStatus
 from ..domain.work_order import Claim, OrderChanges, StepResult, WorkOrder
-from ..domain.workflow import BUILT_IN, VERIFY, StepKind, StepPlan
+from ..domain.workflow import BUILT_IN, EXECUTE, VERIFY, StepKind, StepPlan
 from ..ports import AgentResult, Checkout, Checkpoint, Tools
 from .artifacts import Artifacts
 from .journal import Journal, keep_journal
@@ -61,6 +61,7 @@ class Progress:
         self.checkpoint: Checkpoint | None = None
         self.evidence: CheckRun | None = None
         self._plan = self.order.steps()
+        self._next_step = self.order.next_step
         self._spent = self.order.cost_usd
         self._checkout: Checkout | None = None
         self._current: _Current | None = None
@@ -69,7 +70,20 @@ class Progress:
 
     def remaining(self) -> Iterator[tuple[int, StepPlan]]:
         """The steps still to take, with their place in the plan from 1."""
-        return ((n, plan) for n, plan in enumerate(self._plan, 1) if n >= self.order.next_step)
+        return ((n, plan) for n, plan in enumerate(self._plan, 1) if n >= self._next_step)
+
+    async def take_up(self) -> None:
+        """Goes back to the step that made the changes where they are not on this server's disk.
+
+        Another server made them, and its checkpoints are out of reach; the plan is not, it stands in the store.
+        """
+        if not self.order.git_files_changed or (await self.save_checkpoint("taken-up")).changed:
+            return
+        made_by = next((n for n, plan in enumerate(self._plan, 1) if plan.name == EXECUTE.name), self._next_step)
+        self._next_step = min(self._next_step, made_by)
+        for plan in self._plan[self._next_step - 1 :]:
+            self.succeeded.pop(plan.name, None)
+            self.outputs.pop(plan.name, None)
 
     @property
     def step_order(self) -> int | None:
@@ -99,6 +113,10 @@ class Progress:
 
     async def record(self, changes: OrderChanges) -> None:
         await patiently(lambda: self.tools.store.record(self.claim, changes))
+
+    def record_soon(self, changes: OrderChanges) -> None:
+        """The same without waiting for it: in the store after the next `flush` at the latest."""
+        self.journal.later(lambda: self.tools.store.record(self.claim, changes))
 
     async def secret(self, name: str) -> str | None:
         return await patiently(lambda: self.tools.secrets.get(name, self.repository))
@@ -130,7 +148,7 @@ class Progress:
                     notes=list(opened.notes),
                 )
             )
-            await self.record(OrderChanges(base_branch=opened.base_branch, base_commit=opened.base_commit))
+            self.record_soon(OrderChanges(base_branch=opened.base_branch, base_commit=opened.base_commit))
         return self._checkout
 
     async def save_checkpoint(self, label: str) -> Checkpoint:

@@ -38,6 +38,7 @@ async def attempt(progress: Progress) -> Outcome | MustWait:
     """The steps that are left, one after the other, until one fails, must wait or the last is done."""
     try:
         await progress.artifacts.salvage()
+        await progress.take_up()
         for step_order, plan in progress.remaining():
             await checkpoint()  # who was cancelled between two steps starts no other
             await progress.start_step(step_order, plan)

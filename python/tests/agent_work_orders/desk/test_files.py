@@ -81,7 +81,7 @@ def test_what_only_the_environment_may_set_is_refused(tmp_path: Path, name: str)
 
 @pytest.mark.parametrize(
     ("raw", "said"),
-    [(b"max_concurrent: 3\xff\n", "UTF-8"), (b"# " + b"x" * 300_000, "larger"), (b"[" * 100_000, "")],
+    [(b"max_concurrent: 3\xff\n", "UTF-8"), (b"# " + b"x" * 300_000, "larger"), (b"[" * 100_000, "no YAML")],
     ids=["no text", "too large", "too deep"],
 )
 def test_a_file_that_is_no_settings_file_is_refused(tmp_path: Path, raw: bytes, said: str) -> None:

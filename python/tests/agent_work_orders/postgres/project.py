@@ -1,4 +1,4 @@
-"""A Supabase project on this machine: real Postgres behind real PostgREST, with Supabase's roles and its default grants.
+"""A Supabase project on this machine: real Postgres behind real PostgREST, with Supabase's roles and default grants.
 
 It needs no Docker and no network, works as root and as anybody else, and starts in seconds.
 """
@@ -16,7 +16,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any, LiteralString, cast
+from typing import Any
 
 import jwt
 import psycopg
@@ -29,23 +29,31 @@ JWT_SECRET = "a secret that every copy of this file knows, 32 characters and mor
 SECRET_KEY = "sb_secret_" + "0123456789abcdefghijkl_01234567"
 STARTS_WITHIN = 60.0
 
-# What a hosted project begins with. Without the default grants, tests of who may do what would prove nothing.
 ROLES = """
 create role anon nologin noinherit;
 create role authenticated nologin noinherit;
 create role service_role nologin noinherit bypassrls;
 create role authenticator login noinherit;
 grant anon, authenticated, service_role to authenticator;
+alter role anon set statement_timeout = '3s';
+alter role authenticated set statement_timeout = '8s';
+alter role authenticator set statement_timeout = '8s';
+"""
+
+# What a hosted project's database begins with. Without the default grants, tests of who may do what prove nothing.
+BEGINNING = """
 grant usage on schema public to anon, authenticated, service_role;
 alter default privileges in schema public grant all on tables to anon, authenticated, service_role;
 alter default privileges in schema public grant all on functions to anon, authenticated, service_role;
 alter default privileges in schema public grant all on sequences to anon, authenticated, service_role;
-alter role anon set statement_timeout = '3s';
-alter role authenticated set statement_timeout = '8s';
-alter role authenticator set statement_timeout = '8s';
 create table archon_migrations (
   id uuid primary key default gen_random_uuid(), version varchar(20) not null, migration_name varchar(255) not null,
   applied_at timestamptz default now(), checksum varchar(32), unique (version, migration_name)
+);
+create table archon_settings (
+  id uuid primary key default gen_random_uuid(), key varchar(255) unique not null, value text, encrypted_value text,
+  is_encrypted boolean default false, category varchar(100), description text,
+  created_at timestamptz default now(), updated_at timestamptz default now()
 );
 """
 
@@ -60,8 +68,8 @@ class Project:
 
     def __init__(self, folder: Path, programs: Path, postgrest: Path, options: Mapping[str, str]) -> None:
         self._folder, self._programs, self._postgrest, self._options = folder, programs, postgrest, dict(options)
-        self._postgres_process: subprocess.Popen[bytes] | None = None
-        self._postgrest_process: subprocess.Popen[bytes] | None = None
+        self._postgres_process: "subprocess.Popen[bytes] | None" = None
+        self._postgrest_process: "subprocess.Popen[bytes] | None" = None
         self._as: dict[str, Any] = {}
         if os.geteuid() == 0:  # Postgres refuses to be root
             nobody = pwd.getpwnam("nobody")
@@ -84,7 +92,17 @@ class Project:
     def run(self, sql: str, database: str = "postgres") -> None:
         """A text of any number of statements, as somebody pastes them into the SQL editor."""
         with self.connect(database) as db:
-            db.execute(cast(LiteralString, sql))  # our own files
+            db.execute(sql.encode())
+
+    @contextmanager
+    def database(self, name: str) -> Iterator[str]:
+        """Another database of the same Postgres, as a project begins; PostgREST does not serve it."""
+        self.run(f"create database {name}")
+        try:
+            self.run(BEGINNING, name)
+            yield name
+        finally:
+            self.run(f"drop database {name} with (force)")
 
     def migrate(self) -> None:
         """The schema of Agent Work Orders; PostgREST knows it when this returns."""
@@ -95,8 +113,12 @@ class Project:
         """Returns when PostgREST knows a function: it reads the schema again some time after it was told to."""
         _until(lambda: self._status_of(function) != 404, "PostgREST does not see the new schema")
 
+    def forget(self, function: str) -> None:
+        """Returns when PostgREST has seen that a function is gone."""
+        _until(lambda: self._status_of(function) == 404, "PostgREST still sees the old schema")
+
     def _status_of(self, function: str) -> int:
-        request = urllib.request.Request(  # noqa: S310 - our own server
+        request = urllib.request.Request(
             f"http://127.0.0.1:{self.port}/rpc/{function}",
             b"{}",
             {"Authorization": f"Bearer {self.service_key}", "Content-Type": "application/json"},
@@ -112,14 +134,18 @@ class Project:
 
     def start(self) -> None:
         data = self._folder / "data"
-        initdb = [self._programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C"]
+        initdb: list[str | Path] = [self._programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust"]
         made = subprocess.run(
-            [*initdb, "--no-sync", "--no-instructions"], cwd=self._folder, capture_output=True, text=True, **self._as
+            [*initdb, "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions"],
+            cwd=self._folder,
+            capture_output=True,
+            text=True,
+            **self._as,
         )
         if made.returncode:
             raise RuntimeError(f"initdb failed:\n{made.stdout[-500:]}\n{made.stderr[-1500:]}")
         self.start_postgres()
-        self.run(ROLES)
+        self.run(ROLES + BEGINNING)
         self.start_postgrest()
         self.gateway.start()
 
@@ -181,7 +207,7 @@ class Project:
         if process.poll() is not None:
             raise RuntimeError(f"PostgREST ended:\n{self.log('postgrest')}")
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self._admin_port}/ready", timeout=5) as answer:  # noqa: S310 - our own server
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._admin_port}/ready", timeout=5) as answer:
                 return bool(answer.status == 200)
         except (urllib.error.URLError, OSError):
             return False

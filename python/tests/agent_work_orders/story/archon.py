@@ -49,7 +49,7 @@ class Order:
         self.archon, self.client, self.id = archon, archon.client, order_id
 
     def now(self) -> Json:
-        return self._get("").json()  # type: ignore[no-any-return]  # JSON
+        return self._get("").json()  # type: ignore[no-any-return]  # it is JSON
 
     def stream(self, after_seq: int = 0) -> Generator[Event]:
         """The events as they come; ends when the server ends it."""
@@ -183,7 +183,7 @@ class Archon:
         return Order(self, order_id)
 
     def orders(self) -> list[Json]:
-        return self.client.get("/work-orders").raise_for_status().json()["work_orders"]  # type: ignore[no-any-return]  # JSON
+        return self.client.get("/work-orders").raise_for_status().json()["work_orders"]  # type: ignore[no-any-return]  # it is JSON
 
     @property
     def log(self) -> str:
@@ -204,9 +204,16 @@ class Archon:
 
 @contextmanager
 def running_archon(
-    home: Path, stage: Stage, settings: Mapping[str, str] | None = None, program: tuple[str, ...] = HOST_APPLICATION
+    home: Path,
+    stage: Stage,
+    settings: Mapping[str, str] | None = None,
+    program: tuple[str, ...] = HOST_APPLICATION,
+    health: int = 200,
 ) -> Iterator[Archon]:
-    """A server on `home` that uses `stage` for the world outside, told so as an operator would tell it."""
+    """A server on `home` that uses `stage` for the world outside, told so as an operator would tell it.
+
+    `health` is the status that its health has once it is up.
+    """
     home.mkdir(parents=True, exist_ok=True)
     port, log = _free_port(), home.with_name(f"{home.name}.log")
     environment = {
@@ -230,7 +237,7 @@ def running_archon(
         archon = Archon(process, f"http://127.0.0.1:{port}", home, log, stage)
         try:
             with archon.client:
-                eventually(lambda: _answers(archon), within=30)
+                eventually(lambda: _answers(archon, health), within=30)
                 yield archon
         finally:
             if process.poll() is None:
@@ -269,12 +276,14 @@ def _event(entry: Json) -> Event:
     return Event(entry["seq"], entry["kind"], entry["step_order"], entry["attempt"], entry["payload"])
 
 
-def _answers(archon: Archon) -> bool:
+def _answers(archon: Archon, status: int) -> bool:
     assert archon.process.poll() is None, f"the server ended at its start:\n{archon.log[-3000:]}"
     try:
-        return archon.client.get("/health").json()["status"] in ("healthy", "disabled")
+        health = archon.client.get("/health")
     except httpx.TransportError:
         return False
+    assert health.status_code == status, health.text
+    return True
 
 
 def _free_port() -> int:

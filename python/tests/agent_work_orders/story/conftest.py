@@ -17,7 +17,9 @@ from .scripts import FILES, Json
 
 
 class MakeRepository(Protocol):
-    def __call__(self, files: Mapping[str, str | bytes] = ..., *, default_branch: str = ...) -> Remote: ...
+    def __call__(
+        self, files: Mapping[str, str | bytes] = ..., *, default_branch: str = ..., private: bool = ...
+    ) -> Remote: ...
 
 
 class StartArchon(Protocol):
@@ -66,9 +68,11 @@ def play(stage: Stage) -> Play:
 def make_repository(stage: Stage) -> MakeRepository:
     """Repositories that no other test has."""
 
-    def make(files: Mapping[str, str | bytes] = FILES, *, default_branch: str = "main") -> Remote:
+    def make(
+        files: Mapping[str, str | bytes] = FILES, *, default_branch: str = "main", private: bool = False
+    ) -> Remote:
         owner, name = "story", uuid4().hex[:12]
-        url = stage.add_repository(owner, name, files, default_branch)
+        url = stage.add_repository(owner, name, files, default_branch, private=private)
         made = stage.repositories.find(owner, name)
         assert made is not None
         return Remote(stage, owner, name, url, made.path)

@@ -9,6 +9,7 @@ from src.agent_work_orders.rehearsal import Stage
 
 from .archon import Archon
 from .conftest import MakeRepository, Play, StartArchon
+from .processes import processes_of
 from .remote import Remote
 from .scripts import FILES, WRITES_HELLO, Json, bash, executing, in_step, says
 
@@ -45,6 +46,7 @@ def test_what_an_agent_takes_back_is_no_change(archon: Archon, play: Play, remot
 
 
 COMMITS = "echo one > one.txt && git add one.txt && git commit -qm 'Add one'"
+REMOVES = "python3 -c 'import shutil; shutil.rmtree(\".git\")'"
 LEAVES = "echo two > two.txt && mkdir -p deep && echo three > deep/three.txt"
 
 
@@ -56,6 +58,7 @@ LEAVES = "echo two > two.txt && mkdir -p deep && echo three > deep/three.txt"
         pytest.param(
             [COMMITS, LEAVES], ["deep/three.txt", "one.txt", "two.txt"], ["Write.", "Add one"], id="does both"
         ),
+        pytest.param([f"{REMOVES} && echo one > one.txt"], ["one.txt"], ["Write."], id="removes its repository"),
     ],
 )
 def test_everything_that_an_agent_did_is_in_the_branch(
@@ -70,6 +73,24 @@ def test_everything_that_an_agent_did_is_in_the_branch(
     assert remote.git("log", "--format=%s", f"main..{branch}").splitlines() == subjects
     assert (done["git_commit_count"], done["git_files_changed"]) == (len(subjects), len(changed))
     assert len(remote.pull_requests()) == 1
+
+
+def test_an_agent_that_is_killed_fails_the_order_keeps_its_work_and_goes_on_when_it_is_retried(
+    archon: Archon, play: Play, remote: Remote
+) -> None:
+    play(executing(bash("echo hello > hello.txt; kill -9 $PPID; sleep 4741"), says("Never said.")))
+    order = archon.file(remote.url)
+
+    failed = order.failed("agent")
+
+    assert "signal 9" in failed["error_message"]
+    assert processes_of(order.id) == {}
+    assert list(order.diff()) == ["hello.txt"]
+    play(executing(bash("cat hello.txt"), says("It is there.")))
+    order.retry()
+    order.follow(failed["last_seq"])
+    assert order.now()["status"] == "completed", order.now()
+    assert order.now()["agent_session_id"] == failed["agent_session_id"]
 
 
 def test_twenty_thousand_lines_of_an_agent_are_all_in_the_journal_in_order_and_in_its_output(
@@ -136,9 +157,12 @@ def test_programs_that_a_repository_or_an_agent_planted_are_run_by_nobody(
     # The last of the agent's words with git: whatever runs afterwards, the server ran.
     play(executing(bash("; ".join([*plant, f"rm -f {proof}"])), says("Planted.")))
 
-    branch = archon.file(remote.url).completed()["git_branch_name"]
+    order = archon.file(remote.url)
+    branch = order.completed()["git_branch_name"]
 
     assert remote.read(branch, "hello.txt") == "hello"
+    planted = archon.home / "repositories" / order.id / remote.name / ".git" / "hooks" / "pre-push"
+    assert str(proof) in planted.read_text()
     assert not proof.exists()
 
 

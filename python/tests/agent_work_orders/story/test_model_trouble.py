@@ -96,7 +96,7 @@ def test_an_overload_that_stays_lets_the_order_wait(start_archon: StartArchon, p
 def test_a_model_that_falls_silent_stalls_the_order_and_leaves_no_process(
     start_archon: StartArchon, play: Play, remote: Remote
 ) -> None:
-    archon = start_archon(AWO_STALL_TIMEOUT="3")
+    archon = start_archon(AWO_STALL_TIMEOUT="5")
     play(writes_then({"fault": "hang"}))
 
     order = archon.file(remote.url)
@@ -112,7 +112,7 @@ def test_an_agent_that_works_for_too_long_is_timed_out_and_leaves_no_process(
 ) -> None:
     play(executing(bash("echo hello > hello.txt; setsid sleep 4713 & sleep 4714"), says("Never said.")))
 
-    order = archon.file(remote.url, timeout_seconds=5)
+    order = archon.file(remote.url, timeout_seconds=8)
     order.failed("timeout")
 
     assert processes_of(order.id) == {}

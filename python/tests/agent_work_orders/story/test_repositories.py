@@ -3,7 +3,7 @@
 from src.agent_work_orders.rehearsal import Stage
 
 from .archon import Archon
-from .conftest import MakeRepository, Play
+from .conftest import MakeRepository, Play, StartArchon
 from .processes import processes_of
 from .remote import Remote
 from .scripts import FILES, WRITES_HELLO, bash, executing, says
@@ -140,3 +140,52 @@ def test_a_repository_that_vanishes_while_the_agent_works_fails_the_order_and_ke
     assert "not found" in failed["error_message"]
     assert order.steps()[-1] == ("commit", "failed")
     assert list(order.diff()) == ["hello.txt"]
+
+
+def test_a_private_repository_is_read_and_written_with_the_token(
+    archon: Archon, play: Play, make_repository: MakeRepository
+) -> None:
+    remote = make_repository(private=True)
+    play(WRITES_HELLO)
+
+    done = archon.file(remote.url).completed()
+
+    assert remote.read(done["git_branch_name"], "hello.txt") == "hello"
+
+
+def test_a_token_that_is_not_accepted_fails_the_order_with_what_a_person_can_do(
+    start_archon: StartArchon, play: Play, make_repository: MakeRepository
+) -> None:
+    archon = start_archon(GITHUB_TOKEN="ghp_" + "x" * 36)
+    play(WRITES_HELLO)
+
+    failed = archon.file(make_repository(private=True).url).failed("auth")
+
+    assert "token" in failed["next_action"]
+    assert "ghp_" not in archon.log
+
+
+def test_without_a_token_a_public_repository_is_worked_on_and_the_work_is_kept(
+    start_archon: StartArchon, play: Play, remote: Remote
+) -> None:
+    archon = start_archon(GITHUB_TOKEN="")
+    play(WRITES_HELLO)
+
+    order = archon.file(remote.url)
+    failed = order.failed("auth")
+
+    assert "GITHUB_TOKEN" in failed["next_action"] or "token" in failed["next_action"]
+    assert order.steps()[-1] == ("commit", "failed")
+    assert list(order.diff()) == ["hello.txt"]
+
+
+def test_a_repository_that_moved_is_said_to_have_moved(
+    archon: Archon, stage: Stage, play: Play, remote: Remote
+) -> None:
+    stage.repositories.rename(remote.owner, remote.name, f"{remote.name}-moved")
+    play(WRITES_HELLO)
+
+    failed = archon.file(remote.url).failed("git")
+
+    assert "moved" in failed["error_message"]
+    assert "new address" in failed["next_action"]

@@ -3,9 +3,11 @@
 import os
 import signal
 import sqlite3
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from pathlib import Path
 from threading import Barrier
 
 import pytest
@@ -16,7 +18,7 @@ from .archon import ENDS_WITHIN, Archon
 from .conftest import Play, StartArchon
 from .processes import command_lines, processes_of
 from .remote import Remote
-from .scripts import bash, executing, in_step, says
+from .scripts import WRITES_HELLO, bash, executing, in_step, says
 
 STEPS = ["create-branch", "planning", "execute", "commit", "create-pr"]
 
@@ -127,6 +129,55 @@ def test_an_order_that_keeps_killing_its_server_is_failed_in_the_end(
 
     assert failed["attempt"] == 3
     assert processes_of(order.id) == {}
+
+
+def test_a_server_beside_a_living_one_leaves_its_orders_alone_and_can_cancel_them(
+    start_archon: StartArchon, play: Play, remote: Remote
+) -> None:
+    gate = f"beside-{remote.name}"
+    play(executing(bash("echo hello > hello.txt"), says("Never said.", gate=gate)))
+    first = start_archon()
+    order = first.file(remote.url)
+    order.at_gate(gate)
+    before, running = order.now(), processes_of(order.id)
+
+    second = start_archon(first.home)
+
+    seen = second.order(order.id)
+    assert seen.now()["worker_id"] == before["worker_id"]
+    assert processes_of(order.id).keys() >= running.keys()
+    began = time.monotonic()
+    assert seen.cancel().status_code == 202
+    told = seen.until("order_finished")
+    assert processes_of(order.id) == {}
+    assert time.monotonic() - began < ENDS_WITHIN
+    assert (told.payload["status"], told.attempt) == ("cancelled", 1)
+
+
+def test_a_push_whose_answer_was_lost_is_found_and_its_pull_request_opened_once(
+    start_archon: StartArchon, play: Play, remote: Remote, tmp_path: Path
+) -> None:
+    # The remote has taken the branch when its hook starts, and keeps the client waiting for its answer.
+    answer, arrived = tmp_path / "answer", tmp_path / "arrived"
+    hook = remote.path / "hooks" / "post-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f"#!/bin/sh\ntouch {arrived}\nwhile [ ! -e {answer} ]; do sleep 0.05; done\n")
+    hook.chmod(0o755)
+    play(WRITES_HELLO)
+    first = start_archon()
+    order = first.file(remote.url)
+    order.eventually(arrived.exists)
+
+    first.kill()
+    answer.touch()
+    order = start_archon(first.home).order(order.id)
+
+    done = order.completed()
+    branch = done["git_branch_name"]
+    assert remote.branches() == sorted([branch, "main"])
+    assert remote.git("rev-list", "--count", f"main..{branch}") == "1"
+    assert len(remote.pull_requests()) == 1
+    assert [event.payload["step_name"] for event in order.events("step_started")].count("execute") == 1
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])

@@ -122,9 +122,12 @@ def test_an_agent_that_gives_its_key_away_is_masked_and_its_change_is_not_pushed
     assert "ANTHROPIC_API_KEY=[REDACTED]" in order.events("tool_returned")[0].payload["output"]
     assert found_in(everything_told(order), stage) == []
     assert found_in({"log": archon.log}, stage) == []
-    outputs = files_below(*(archon.home / "work-orders" / order.id / name for name in ("prompts", "outputs")))
-    database = {str(path): path.read_bytes().decode("latin-1") for path in archon.home.glob("awo.db*")}
-    assert len(outputs) > 2
-    assert found_in(outputs | database, stage) == []
+    # On the disk it is where the agent alone put it: in its own home and its own checkout.
+    left = files_below(archon.home)
+    own = (f"/work-orders/{order.id}/home/", f"/repositories/{order.id}/")
+    kept = {path: text for path, text in left.items() if not any(folder in path for folder in own)}
+    assert any("/outputs/" in path for path in kept)
+    assert any("awo.db" in path for path in kept)
+    assert found_in(kept, stage) == []
     assert remote.branches() == ["main"]
     assert remote.pull_requests() == []

@@ -3,8 +3,9 @@
 from src.agent_work_orders.rehearsal import Stage, sample
 from src.agent_work_orders.rehearsal.scenario import Scenario
 
-from .archon import Archon
+from .archon import Archon, eventually
 from .conftest import MakeRepository
+from .processes import processes_of
 
 
 def test_a_request_in_words_becomes_a_verified_pull_request(
@@ -76,3 +77,7 @@ def test_a_request_in_words_becomes_a_verified_pull_request(
     assert '"type":"result"' in kept["outputs-1-3-execute.jsonl"]
     assert "OK" in kept["outputs-1-5-check-1.log"]
     assert set(order.diff()) == {"README.md", "greeter/__init__.py", "greeter/__main__.py", "tests/test_greet.py"}
+
+    # And the server is free for the next one.
+    eventually(lambda: archon.client.get("/status").json()["worker"]["busy"] == 0)
+    assert processes_of(order.id) == {}

@@ -1,0 +1,19 @@
+-- Agent Work Orders: takes part 6 of 6 back (settings). Run the parts' scripts from the last to the first.
+begin;
+
+do $$ declare v_name text; begin
+  for v_name in select p.oid::regprocedure::text from pg_proc p
+    where p.pronamespace = 'public'::regnamespace and p.proname in (
+      'awo_audit_append_v1', 'awo_audit_page_v1'
+    )
+  loop
+    execute 'drop function ' || v_name || ' cascade';
+  end loop;
+  update public.agent_work_order_change_head set schema_version = 5;
+  if to_regclass('public.archon_migrations') is not null then
+    delete from public.archon_migrations where version = 'awo-0.1.0' and migration_name = '006_settings';
+  end if;
+end $$;
+
+notify pgrst, 'reload schema';
+commit;

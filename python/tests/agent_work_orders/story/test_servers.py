@@ -1,0 +1,125 @@
+"""Two servers on one database, each with a disk of its own: one dies, the other ends what it began."""
+
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from src.agent_work_orders.rehearsal import Stage
+
+from ..postgres.project import MIGRATION, Project
+from .archon import Archon, eventually, running_archon
+from .conftest import Play, StartArchon
+from .processes import processes_of
+from .remote import Remote
+from .scripts import bash, executing, in_step, says
+
+LEASE = 5
+STEPS = ["create-branch", "planning", "execute", "prp-review", "commit", "create-pr"]
+
+
+@pytest.fixture
+def shared(project: Project) -> dict[str, str]:
+    return {
+        "SUPABASE_URL": project.url,
+        "SUPABASE_SERVICE_KEY": project.service_key,
+        "AWO_LEASE_SECONDS": str(LEASE),
+    }
+
+
+def claimant(servers: tuple[Archon, Archon], worker_id: str) -> tuple[Archon, Archon]:
+    """The server that runs it, and the other."""
+    first, second = servers
+    mine = first.client.get("/status").raise_for_status().json()["worker"]["worker_id"]
+    return (first, second) if worker_id == mine else (second, first)
+
+
+@pytest.mark.parametrize("step", ["execute", "prp-review"])
+def test_the_other_server_ends_what_a_killed_one_began(
+    start_archon: StartArchon, play: Play, remote: Remote, shared: dict[str, str], tmp_path: Path, step: str
+) -> None:
+    gate = f"{step}-{remote.name}"
+    writes = (bash("echo hello > hello.txt"), says("I wrote it."))
+    stuck = in_step(step, says("Never said.", gate=gate))
+    play(in_step("planning", says("# The plan")), *([] if step == "execute" else [executing(*writes)]), stuck)
+    servers = start_archon(tmp_path / "one", **shared), start_archon(tmp_path / "two", **shared)
+    order = servers[0].file(remote.url, workflow_type="agent_workflow_plan", selected_commands=STEPS)
+    order.at_gate(gate)
+    runs_it, other = claimant(servers, order.now()["worker_id"])
+    end = other.order(order.id).now()["last_seq"]
+
+    runs_it.kill()
+    killed_at = time.monotonic()
+    play(in_step("planning", says("No.")), executing(*writes), in_step("prp-review", says("It is good.")))
+    order = other.order(order.id)
+    order.until("order_claimed", end)
+    taken_over_after = time.monotonic() - killed_at
+
+    later = order.follow(end)
+    done = order.now()
+    assert done["status"] == "completed", done
+    assert taken_over_after <= 2 * LEASE
+    assert done["attempt"] == 2
+    # The plan stands in the database; what was changed died with the other's disk, and is made anew.
+    started = [event.payload["step_name"] for event in later if event.kind == "step_started"]
+    assert started == ["execute", "prp-review", "verify", "commit", "create-pr"]
+    assert remote.read(done["git_branch_name"], "hello.txt") == "hello"
+    assert len(remote.pull_requests()) == 1
+
+
+def test_any_server_files_follows_and_cancels_any_order(
+    start_archon: StartArchon, play: Play, remote: Remote, shared: dict[str, str], tmp_path: Path
+) -> None:
+    gate = f"cancelled-{remote.name}"
+    play(executing(says("Never said.", gate=gate)))
+    servers = start_archon(tmp_path / "one", **shared), start_archon(tmp_path / "two", **shared)
+    order = servers[0].file(remote.url)
+    order.at_gate(gate)
+    _, other = claimant(servers, order.now()["worker_id"])
+    elsewhere = other.order(order.id)
+    assert elsewhere.cancel().status_code in (200, 202)
+    assert elsewhere.follow()[-1].payload["status"] == "cancelled"
+
+
+def test_a_server_without_its_tables_starts_says_which_file_to_run_and_goes_on_by_itself(
+    stage: Stage, play: Play, remote: Remote, shared: dict[str, str], project: Project, tmp_path: Path
+) -> None:
+    play(executing(bash("echo hello > hello.txt"), says("I wrote it.")))
+    for down in sorted(MIGRATION.glob("awo-*/down/*.sql"), reverse=True):
+        project.run(down.read_text(encoding="utf-8"))
+    project.forget("awo_check_v1")
+    with ExitStack() as stack:
+        try:
+            archon = stack.enter_context(running_archon(tmp_path / "home", stage, shared, health=503))
+            refused = archon.client.get("/work-orders")
+            assert refused.status_code == 503
+            assert "migration/awo_setup.sql" in refused.json()["detail"]["next_action"]
+            checks = archon.client.get("/health").json()["checks"]
+            [store] = [check for check in checks if not check["ok"]]
+            assert store["name"] == "store"
+            assert "migration/awo_setup.sql" in store["next_action"]
+        finally:
+            project.migrate()
+        eventually(lambda: archon.client.get("/work-orders").status_code == 200)
+        assert archon.file(remote.url).completed()["status"] == "completed"
+
+
+def test_a_database_that_is_away_for_a_while_costs_nothing_but_time(
+    start_archon: StartArchon, play: Play, remote: Remote, shared: dict[str, str], project: Project
+) -> None:
+    gate = f"away-{remote.name}"
+    play(executing(bash("echo hello > hello.txt"), says("Written.", gate=gate), says("Done.")))
+    archon = start_archon(**{**shared, "AWO_LEASE_SECONDS": "60"})
+    order = archon.file(remote.url)
+    order.at_gate(gate)
+    project.kill_postgrest()
+    assert archon.client.get("/work-orders").status_code == 503
+    archon.stage.model.release(gate)
+    # Meanwhile the agent goes on: it ends its turn with nobody to write it down.
+    eventually(lambda: not any("stream-json" in line for line in processes_of(order.id).values()))
+    project.start_postgrest()
+    done = order.completed()
+    assert done["attempt"] == 1
+    assert [event.kind for event in order.events()].count("order_claimed") == 1
+    assert len(remote.pull_requests()) == 1
