@@ -37,11 +37,12 @@ language sql immutable set search_path = '' as $$
 $$;
 
 -- A page of orders, newest first: one short walk down an index for each status asked for, never a sort of everything.
--- Planned anew each time: with a limit that it does not know, the planner would rather sort.
+-- Planned anew each time: with a limit that it does not know, the planner would rather sort. And as if the disk did not
+-- care where it is read: else it walks all orders for the few of a rare status, in the hope of a better place.
 create or replace function public.awo_list_v1(
   p_statuses text[], p_repository_key text, p_text text, p_limit integer, p_before_at timestamptz, p_before_id text
 ) returns json language plpgsql stable set search_path = '' set timezone = 'UTC'
-set plan_cache_mode = force_custom_plan as $$
+set plan_cache_mode = force_custom_plan set random_page_cost = 1 as $$
 declare
   v_at timestamptz := coalesce(p_before_at, 'infinity');
   v_id text := coalesce(p_before_id, '');

@@ -1,1 +1,1 @@
-"""`make bench`: what the product is worth in figures, each with its target. Knows the product from outside, as a client."""
+"""`make bench`: what the product is worth in figures, each with its target. Knows it from outside, as a client."""

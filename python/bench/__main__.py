@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 
-from . import idle, load, stall, start, stream
+from . import idle, load, scratch, stall, start, stream
 from .figures import Figure, keep, show
 from .scale import FULL, QUICK, Scale
 from .scratch import ROOT, SCRATCH
@@ -29,15 +29,16 @@ def main() -> int:
     # The kept results are those of a whole run; anything less goes elsewhere.
     output = options.output or (ROOT / "bench" if whole else SCRATCH) / "results.json"
     figures: list[Figure] = []
-    for name in names:
-        began = perf_counter()
-        print(f"measuring {name} …", file=sys.stderr, flush=True)
-        try:
+    try:
+        for name in names:
+            began = perf_counter()
             figures += SUBJECTS[name](scale)
-        except Broken as broken:
-            print(f"The bench broke while measuring {name}: {broken}", file=sys.stderr)
-            return 2
-        print(f"measured {name} in {perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
+            print(f"measured {name} in {perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
+    except Broken as broken:
+        print(f"The bench broke: {broken}", file=sys.stderr)
+        return 2
+    finally:
+        scratch.clear()
     print(show(figures))
     keep(figures, output)
     missed = sum(figure.ok is False for figure in figures)

@@ -1,4 +1,4 @@
-"""Stand-ins for the Claude Code program that the bench writes: they start at once and say just enough to be believed."""
+"""Stand-ins for the Claude Code program: they start at once and say just enough to be believed."""
 
 import json
 import os

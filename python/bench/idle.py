@@ -32,7 +32,8 @@ def measure(scale: Scale) -> list[Figure]:
 
 def _measure_server(stage: Stage, scale: Scale) -> tuple[float, float, float]:
     """CPU in per cent, RSS in MB, and RSS in MB for each order that runs. The agents' own processes do not count."""
-    with scratch.folder() as folder, closing(agents.Starts(folder)) as starts:
+    folder = scratch.folder()
+    with closing(agents.Starts(folder)) as starts:
         agent = agents.starting(folder, starts, seconds=600)
         slots = str(scale.sleeping_orders)
         limits = {"AWO_MAX_CONCURRENT": slots, "AWO_MAX_CONCURRENT_PER_REPOSITORY": slots}

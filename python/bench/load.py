@@ -31,7 +31,8 @@ def measure(scale: Scale) -> list[Figure]:
 
 def _measure_batch(stage: Stage, scale: Scale) -> tuple[float, float]:
     """Seconds from the first request to the end of the last order; milliseconds of the slowest request meanwhile."""
-    with scratch.folder() as folder, closing(agents.Starts(folder)) as starts:
+    folder = scratch.folder()
+    with closing(agents.Starts(folder)) as starts:
         agent = agents.starting(folder, starts, scale.order_seconds)
         slots = str(scale.slots)
         limits = {"AWO_MAX_CONCURRENT": slots, "AWO_MAX_CONCURRENT_PER_REPOSITORY": slots}

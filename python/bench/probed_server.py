@@ -1,8 +1,9 @@
-"""`python -m bench.probed_server`: the real server, as it is, with a probe in its event loop and a route that reads it."""
+"""`python -m bench.probed_server`: the real server as it is, a probe in its event loop, and a route to read it."""
 
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio
 from fastapi import FastAPI
@@ -19,10 +20,10 @@ def main() -> int:
     real = host.app.router.lifespan_context
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[object]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[Mapping[str, Any]]:
         async with real(app) as state, anyio.create_task_group() as tasks:
             tasks.start_soon(probe.run)
-            yield state
+            yield state or {}
             tasks.cancel_scope.cancel()
 
     host.app.router.lifespan_context = lifespan

@@ -4,8 +4,6 @@ import os
 import random
 import shutil
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
 from time import perf_counter
@@ -75,12 +73,17 @@ def _generate(tree: Tree, path: Path) -> None:
     draft.rename(path)
 
 
-@contextmanager
-def folder() -> Iterator[Path]:
-    """A fresh folder on the same disk as the repositories, gone afterwards."""
+def folder() -> Path:
+    """A fresh folder on the same disk as the repositories. It stays until `clear`.
+
+    Nothing is deleted while something is measured: for half a minute ext4 looks for inodes that were not deleted lately,
+    and every new file then costs many times what it should.
+    """
     SCRATCH.mkdir(parents=True, exist_ok=True)
-    path = Path(mkdtemp(prefix="run-", dir=SCRATCH))
-    try:
-        yield path
-    finally:
+    return Path(mkdtemp(prefix="run-", dir=SCRATCH))
+
+
+def clear() -> None:
+    """Deletes what was measured in, also by runs that broke; the generated repositories stay."""
+    for path in SCRATCH.glob("run-*"):
         shutil.rmtree(path, ignore_errors=True)

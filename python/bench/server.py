@@ -17,6 +17,7 @@ from typing import Any
 from .scratch import OWNER, STAGE
 
 API = "/api/awo"
+Child = subprocess.Popen[bytes]  # noqa: TID251 - a name for the type alone
 START_WITHIN = 30.0
 ORDER_WITHIN = 300.0
 TERMINAL = frozenset({"completed", "failed", "cancelled"})
@@ -71,11 +72,6 @@ class Client:
                 return order
             time.sleep(0.05)
         raise Broken(f"{order_id} did not end within {ORDER_WITHIN:.0f} s")
-
-    def remove(self, order_id: str) -> None:
-        status, answer = self.ask("DELETE", f"/work-orders/{order_id}")
-        if status != 204:
-            raise Broken(f"{order_id} could not be deleted: {answer}")
 
 
 @dataclass(frozen=True)
@@ -142,7 +138,7 @@ def open_server(
 
 
 @contextmanager
-def _process(command: list[str], environment: dict[str, str], stdout: Any) -> Iterator["subprocess.Popen[bytes]"]:
+def _process(command: list[str], environment: dict[str, str], stdout: Any) -> Iterator[Child]:
     process = subprocess.Popen(  # noqa: TID251 - it ends with this block
         command,
         env=environment,
@@ -163,7 +159,7 @@ def _process(command: list[str], environment: dict[str, str], stdout: Any) -> It
             process.stdout.close()
 
 
-def _wait_until_healthy(port: int, process: "subprocess.Popen[bytes]") -> None:
+def _wait_until_healthy(port: int, process: Child) -> None:
     deadline = time.monotonic() + START_WITHIN
     health: Any = None
     while time.monotonic() < deadline and process.poll() is None:

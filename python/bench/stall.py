@@ -22,7 +22,8 @@ def measure(scale: Scale) -> list[Figure]:
         scratch.repository(scale.large, name)
     stalls: list[float] = []
     machine: list[float] = []
-    with scratch.folder() as folder, closing(agents.Starts(folder)) as starts, open_stage() as stage:
+    folder = scratch.folder()
+    with closing(agents.Starts(folder)) as starts, open_stage() as stage:
         agent = agents.starting(folder, starts)
         with open_server(folder / "server", stage, agent, ("-m", "bench.probed_server")) as server:
             client = server.client()
@@ -32,7 +33,6 @@ def measure(scale: Scale) -> list[Figure]:
                     order_id, _ = client.file(stage.address(name))
                     client.wait(order_id)
                     stalls.append(client.ask("GET", "/bench/stall")[1] * 1000)
-                client.remove(order_id)
     what = f"first clone of {scale.large.files:,} files, {scale.large.megabytes} MB"
     return [
         Figure(f"event loop stalled at most, {what}", round(median(stalls), 1), "ms", TARGET),

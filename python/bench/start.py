@@ -1,9 +1,9 @@
 """How long an accepted order waits for its agent, over what git alone takes for the same tree."""
 
 import os
-import shutil
 from contextlib import closing
 from pathlib import Path
+from tempfile import mkdtemp
 
 from . import agents, scratch
 from .agents import Starts
@@ -19,7 +19,8 @@ def measure(scale: Scale) -> list[Figure]:
     trees = (scale.small, scale.medium, scale.many)
     for tree in trees:
         scratch.repository(tree)
-    with scratch.folder() as folder, closing(agents.Starts(folder)) as starts, open_stage() as stage:
+    folder = scratch.folder()
+    with closing(agents.Starts(folder)) as starts, open_stage() as stage:
         agent = agents.starting(folder, starts)
         with (
             open_server(folder / "warm", stage, agent, AWO_FETCH_FRESHNESS_SECONDS="600") as warm,
@@ -76,14 +77,11 @@ def _start(starts: Starts, server: Server, address: str) -> float:
     if started != order_id:
         raise Broken(f"{started} started instead of {order_id}")
     client.wait(order_id)
-    client.remove(order_id)
     return heard_at - accepted_at
 
 
 def _clone(folder: Path, *arguments: str) -> float:
     """Seconds that a clone with its checkout takes."""
-    target = folder / "yardstick"
+    target = Path(mkdtemp(prefix="yardstick-", dir=folder))
     os.sync()
-    took = scratch.git("clone", "--quiet", *arguments, target)
-    shutil.rmtree(target)
-    return took
+    return scratch.git("clone", "--quiet", *arguments, target)

@@ -28,14 +28,14 @@ def measure(scale: Scale) -> list[Figure]:
 def _latency(stage: Stage, scale: Scale) -> list[Figure]:
     """Of lines that come one by one, each of which holds the time at which it was printed."""
     delays: list[float] = []
-    with scratch.folder() as folder:
-        agent = agents.trickling(folder, scale.trickled_lines, PAUSE)
-        with open_server(folder / "server", stage, agent) as server:
-            for _ in range(scale.repeats):
-                _, told = _follow(server, stage.address(scale.small.name))
-                delays += [(arrived_at - int(text) / 1e9) * 1000 for arrived_at, text in told]
-                if len(told) != scale.trickled_lines:
-                    raise Broken(f"{len(told)} of {scale.trickled_lines} lines arrived")
+    folder = scratch.folder()
+    agent = agents.trickling(folder, scale.trickled_lines, PAUSE)
+    with open_server(folder / "server", stage, agent) as server:
+        for _ in range(scale.repeats):
+            _, told = _follow(server, stage.address(scale.small.name))
+            delays += [(arrived_at - int(text) / 1e9) * 1000 for arrived_at, text in told]
+            if len(told) != scale.trickled_lines:
+                raise Broken(f"{len(told)} of {scale.trickled_lines} lines arrived")
     return [
         Figure("line printed → line at the client, p50", round(median(delays), 1), "ms", LATENCY_TARGET),
         Figure("  the same, p99", round(quantiles(delays, n=100)[98], 1), "ms"),
@@ -46,7 +46,8 @@ def _throughput(stage: Stage, scale: Scale) -> list[Figure]:
     """Of numbered lines that are all there at once, from the start of the agent to the arrival of the last."""
     rates: list[float] = []
     wrong = 0
-    with scratch.folder() as folder, closing(agents.Starts(folder)) as starts:
+    folder = scratch.folder()
+    with closing(agents.Starts(folder)) as starts:
         agent = agents.bursting(folder, starts, scale.burst_lines)
         with open_server(folder / "server", stage, agent) as server:
             for _ in range(scale.repeats):
@@ -80,7 +81,6 @@ def _follow(server: Server, address: str, starts: agents.Starts | None = None) -
             chunks.append(chunk)
             arrivals.append(time())
     client.wait(order_id)
-    client.remove(order_id)
     ends = list(accumulate(map(len, chunks)))
     told: list[tuple[float, str]] = []
     place = 0
