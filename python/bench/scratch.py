@@ -76,8 +76,8 @@ def _generate(tree: Tree, path: Path) -> None:
 def folder() -> Path:
     """A fresh folder on the same disk as the repositories. It stays until `clear`.
 
-    Nothing is deleted while something is measured: for half a minute ext4 looks for inodes that were not deleted lately,
-    and every new file then costs many times what it should.
+    Nothing is deleted while something is measured: for half a minute ext4 looks for inodes that were not deleted
+    lately, and every new file then costs many times what it should.
     """
     SCRATCH.mkdir(parents=True, exist_ok=True)
     return Path(mkdtemp(prefix="run-", dir=SCRATCH))

@@ -43,19 +43,26 @@ def _measure_tree(
     _start(starts, warm, address)
     if fetches:
         _start(starts, fetching, address)
-    shared, ours, fetched, cloned = [], [], [], []
+    shared, single, ours, fetched, cloned = [], [], [], [], []
     for _ in range(scale.repeats):
-        shared.append(_clone(folder, "--shared", str(bare)))
+        shared.append(_shared_clone(folder, bare))
         ours.append(_start(starts, warm, address))
+        single.append(_clone(folder, "--shared", str(bare)))
         if fetches:
             fetched.append(_start(starts, fetching, address))
         if clones:
             cloned.append(_clone(folder, address))
     what = f"{tree.files:,} files"
     figures = [
-        Figure(f"start on a warm mirror / git clone --shared, {what}", ratio(ours, shared), "ratio", SHARED_TARGET),
+        Figure(
+            f"start on a warm mirror / git clone --shared + checkout, {what}",
+            ratio(ours, shared),
+            "ratio",
+            SHARED_TARGET,
+        ),
         Figure(f"  start on a warm mirror, {what}", milliseconds(ours), "ms"),
-        Figure(f"  git clone --shared, {what}", milliseconds(shared), "ms"),
+        Figure(f"  git clone --shared + checkout, {what}", milliseconds(shared), "ms"),
+        Figure(f"  git clone --shared alone, without a branch of its own, {what}", milliseconds(single), "ms"),
     ]
     if fetches:
         figures.append(Figure(f"  start with a fetch each time, {what}", milliseconds(fetched), "ms"))
@@ -80,8 +87,16 @@ def _start(starts: Starts, server: Server, address: str) -> float:
     return heard_at - accepted_at
 
 
+def _shared_clone(folder: Path, bare: Path) -> float:
+    """Seconds that git takes for what an order gets: a clone that borrows its objects, on a branch of its own."""
+    target = Path(mkdtemp(prefix="yardstick-", dir=folder))
+    os.sync()
+    cloning = scratch.git("clone", "--quiet", "--shared", "--no-checkout", bare, target)
+    return cloning + scratch.git("-C", target, "checkout", "--quiet", "-b", "order", "origin/main")
+
+
 def _clone(folder: Path, *arguments: str) -> float:
-    """Seconds that a clone with its checkout takes."""
+    """Seconds that a clone takes which checks out in the same command."""
     target = Path(mkdtemp(prefix="yardstick-", dir=folder))
     os.sync()
     return scratch.git("clone", "--quiet", *arguments, target)

@@ -39,7 +39,7 @@ SECRETS = {
 }
 # Four characters of a shorter one would say too much of it.
 SHOW_ENDS_FROM = 20
-TEST_WITHIN = 10.0
+TEST_WITHIN = 20.0
 ASKING_WITHIN = 60.0
 Tester = Callable[[Offer], Awaitable[list[Finding]]]
 

@@ -215,7 +215,7 @@ class Progress:
     async def start_step(self, step_order: int, plan: StepPlan) -> None:
         self._current = _Current(step_order, plan, anyio.current_time())
         self.tell(StepStarted(step_name=plan.name, agent_name=plan.agent_name))
-        await patiently(lambda: self.tools.store.start_step(self.claim, step_order, plan.name, plan.agent_name))
+        self.journal.later(lambda: self.tools.store.start_step(self.claim, step_order, plan.name, plan.agent_name))
 
     async def finish_step(self, status: StepStatus, output: str | None = None, error: str | None = None) -> None:
         """Ends the current step, if one is open; the work of an agent's step is kept first, however it ended.

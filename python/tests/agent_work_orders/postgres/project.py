@@ -16,7 +16,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import jwt
 import psycopg
@@ -24,6 +24,7 @@ import psycopg
 from .binaries import postgres_programs, postgrest_program
 from .proxy import Gateway
 
+Child: TypeAlias = "subprocess.Popen[bytes]"  # noqa: TID251 - the type of what `stop` ends
 MIGRATION = Path(__file__).resolve().parents[4] / "migration"
 JWT_SECRET = "a secret that every copy of this file knows, 32 characters and more"
 SECRET_KEY = "sb_secret_" + "0123456789abcdefghijkl_01234567"
@@ -68,8 +69,8 @@ class Project:
 
     def __init__(self, folder: Path, programs: Path, postgrest: Path, options: Mapping[str, str]) -> None:
         self._folder, self._programs, self._postgrest, self._options = folder, programs, postgrest, dict(options)
-        self._postgres_process: "subprocess.Popen[bytes] | None" = None
-        self._postgrest_process: "subprocess.Popen[bytes] | None" = None
+        self._postgres_process: Child | None = None
+        self._postgrest_process: Child | None = None
         self._as: dict[str, Any] = {}
         if os.geteuid() == 0:  # Postgres refuses to be root
             nobody = pwd.getpwnam("nobody")
@@ -164,7 +165,7 @@ class Project:
         }
         arguments = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         with (self._folder / "postgres.log").open("ab") as log:
-            self._postgres_process = subprocess.Popen(  # noqa: TID251 - `stop` ends it, and the fixture calls that
+            self._postgres_process = subprocess.Popen(  # noqa: TID251 - ended by `stop`, which the fixture calls
                 [self._programs / "postgres", "-D", self._folder / "data", *arguments],
                 cwd=self._folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, **self._as,
             )  # fmt: skip
@@ -195,7 +196,7 @@ class Project:
             "LC_ALL": "C.UTF-8",
         }
         with (self._folder / "postgrest.log").open("ab") as log:
-            self._postgrest_process = subprocess.Popen(  # noqa: TID251 - `stop` ends it, and the fixture calls that
+            self._postgrest_process = subprocess.Popen(  # noqa: TID251 - ended by `stop`, which the fixture calls
                 [self._postgrest], env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True,
             )  # fmt: skip

@@ -1,10 +1,8 @@
-"""Nobody but the service role may use anything of ours. What there is comes from the catalogue: nothing is forgotten."""
+"""Nobody but the service role may use anything of ours. The catalogue says what there is: nothing is forgotten."""
 
-import json
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 
+import httpx
 import psycopg
 import pytest
 
@@ -14,7 +12,8 @@ OUTSIDERS = ("anon", "authenticated")
 # Not ours: the host's own tables, which it grants as it likes.
 TABLES = r"""
 select c.relname from pg_class c
-where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p', 'v', 'm', 'f') and c.relname not like 'archon\_%'
+where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p', 'v', 'm', 'f')
+  and c.relname not like 'archon\_%'
 """
 SEQUENCES = "select relname from pg_class where relnamespace = 'public'::regnamespace and relkind = 'S'"
 # A call that gets as far as its rights: every argument null.
@@ -38,19 +37,19 @@ def statements(project: Project, database: str) -> dict[str, str]:
     tried: dict[str, str] = {}
     with project.connect(database) as db:
         for (table,) in db.execute(TABLES).fetchall():
-            tried[f"select {table}"] = f"select * from public.{table}"
-            tried[f"delete {table}"] = f"delete from public.{table}"
+            tried[f"select {table}"] = f"select * from public.{table}"  # noqa: S608 - names from the catalogue
+            tried[f"delete {table}"] = f"delete from public.{table}"  # noqa: S608 - names from the catalogue
             tried[f"truncate {table}"] = f"truncate public.{table} cascade"
             tried[f"insert {table}"] = f"insert into public.{table} default values"
             columns = (
                 "select attname from pg_attribute where attrelid = %s::regclass and attnum > 0 and attgenerated = ''"
             )
             (column,) = db.execute(columns + " and attidentity = '' limit 1", (table,)).fetchone() or ("",)
-            tried[f"update {table}"] = f"update public.{table} set {column} = {column}"
+            tried[f"update {table}"] = f"update public.{table} set {column} = {column}"  # noqa: S608 - names from the catalogue
         for (sequence,) in db.execute(SEQUENCES).fetchall():
             tried[f"nextval {sequence}"] = f"select nextval('public.{sequence}')"
             tried[f"setval {sequence}"] = f"select setval('public.{sequence}', 1)"
-            tried[f"read {sequence}"] = f"select last_value from public.{sequence}"
+            tried[f"read {sequence}"] = f"select last_value from public.{sequence}"  # noqa: S608 - names from the catalogue
         tried |= dict(db.execute(CALLS).fetchall())
     return tried
 
@@ -130,12 +129,9 @@ def test_a_policy_that_somebody_added_is_dropped(newest_project: Project) -> Non
     ],
 )
 def test_over_the_network_too(project: Project, role: str, address: str, body: dict[str, object] | None) -> None:
-    request = urllib.request.Request(
-        f"{project.url}/rest/v1/{address}",
-        None if body is None else json.dumps(body).encode(),
-        {"apikey": key_for(role), "Authorization": f"Bearer {key_for(role)}", "Content-Type": "application/json"},
+    headers = {"apikey": key_for(role), "Authorization": f"Bearer {key_for(role)}"}
+    answer = httpx.request(
+        "GET" if body is None else "POST", f"{project.url}/rest/v1/{address}", json=body, headers=headers
     )
-    with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(request, timeout=10)
-    with refused.value as answer:
-        assert json.load(answer)["code"] == "42501"
+    assert answer.status_code in (401, 403)
+    assert answer.json()["code"] == "42501"

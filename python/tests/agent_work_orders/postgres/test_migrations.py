@@ -19,9 +19,12 @@ PARTS = sorted(MIGRATION.glob("awo-*/*.sql"))
 # What tells one schema from another, whatever way it came about. Object numbers do not count.
 SCHEMA = """
 select 'column', c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull::text,
-       coalesce(pg_get_expr(d.adbin, d.adrelid), '') || a.attidentity::text || coalesce(a.attcollation::regcollation::text, '')
-  from pg_attribute a join pg_class c on c.oid = a.attrelid left join pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum
-  where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'S') and a.attnum > 0 and not a.attisdropped
+       coalesce(pg_get_expr(d.adbin, d.adrelid), '') || a.attidentity::text
+         || coalesce(a.attcollation::regcollation::text, '')
+  from pg_attribute a join pg_class c on c.oid = a.attrelid
+  left join pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum
+  where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'S')
+    and a.attnum > 0 and not a.attisdropped
 union all
 select 'table', relname, relkind::text, coalesce(reloptions::text, ''), relrowsecurity::text, coalesce(relacl::text, '')
   from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'S')

@@ -156,7 +156,7 @@ async def test_a_missing_migration_is_named_and_the_store_goes_on_once_it_has_ru
 
             await run(*(path.read_text(encoding="utf-8") for path in parts[:4]))
             await to_thread.run_sync(newest_project.know, "awo_schema_version_v1")
-            with pytest.raises(StoreUnavailable, match="old schema .*4 of 6 parts") as old:
+            with pytest.raises(StoreUnavailable, match=r"old schema .*4 of 6 parts") as old:
                 await store.check()
             assert "005_reading.sql, then migration/awo-0.1.0/006_settings.sql" in old.value.next_action
         finally:
