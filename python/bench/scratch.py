@@ -80,10 +80,12 @@ def folder() -> Path:
     lately, and every new file then costs many times what it should.
     """
     SCRATCH.mkdir(parents=True, exist_ok=True)
-    return Path(mkdtemp(prefix="run-", dir=SCRATCH))
+    return Path(mkdtemp(prefix=f"run-{os.getpid()}-", dir=SCRATCH))
 
 
 def clear() -> None:
-    """Deletes what was measured in, also by runs that broke; the generated repositories stay."""
+    """Deletes what was measured in, also by benches that were killed; the generated repositories stay."""
     for path in SCRATCH.glob("run-*"):
-        shutil.rmtree(path, ignore_errors=True)
+        owner = path.name.split("-")[1]
+        if owner == str(os.getpid()) or not Path("/proc", owner).exists():
+            shutil.rmtree(path, ignore_errors=True)

@@ -89,9 +89,5 @@ def _whole(rest: bytes) -> bytes:
 
 
 def _pause(unheard: float, untold: float) -> float:
-    """Seconds until the next look: short while it tells something, longer while it only shows that it lives."""
-    if untold < 0.5:
-        return 0.005
-    if untold < 5:
-        return 0.01
-    return 0.025 if unheard < 5 else 0.05
+    """Seconds until the next look: a small part of the silence so far, so that many agents that think cost little."""
+    return min(max(untold / 20, 0.005), 0.025 if unheard < 5 else 0.05)

@@ -186,19 +186,26 @@ class Git:
         return environment
 
     def _launcher(self, remote: Remote | None, as_agent: bool) -> list[str]:
-        """setpriv, where it is needed: the agent's user, and an end together with the server for what may take long."""
+        """What git is started by: the agent's user, an end together with the server, and a place behind the server."""
         words: list[str] = []
         if as_agent and self._agent_user:
             user, group = self._agent_user
             words += [f"--reuid={user}", f"--regid={group}", "--clear-groups", "--no-new-privs", "--inh-caps=-all"]
         if remote and _setpriv():
             words += ["--pdeathsig", "KILL"]
-        return [_setpriv() or "setpriv", *words, "--"] if words else []
+        # Unpacking a large clone takes every core there is; whoever asks the server meanwhile goes before it.
+        behind = ["nice", "-n", "10"] if remote and _nice() else []
+        return [*behind, *([_setpriv() or "setpriv", *words, "--"] if words else [])]
 
 
 def _secrets(remote: Remote | None) -> list[str]:
     token = remote.token if remote else None
     return sorted({token, quote(token, safe="")}, key=len, reverse=True) if token else []
+
+
+@cache
+def _nice() -> bool:
+    return shutil.which("nice") is not None
 
 
 @cache

@@ -228,18 +228,19 @@ def start(command: list[str], environment: dict[str, str], sink: IO[bytes]) -> P
 
 
 def wait_until_healthy(address: str, process: Process, log: Path) -> None:
-    deadline, health = time.monotonic() + START_WITHIN, None
+    deadline = time.monotonic() + START_WITHIN
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise DemoFailed(f"the server ended at its start:\n{tail_of(log)}")
         try:
-            health = httpx.get(f"{address}/api/awo/health", timeout=2).json()
-            if health["status"] == "healthy":
-                return
+            health = httpx.get(f"{address}/api/awo/health", timeout=10).json()
         except (httpx.TransportError, ValueError):
-            health = None
-        time.sleep(0.05)
-    raise DemoFailed(f"the server did not get healthy within {START_WITHIN:.0f} s: {health}\n{tail_of(log)}")
+            time.sleep(0.05)
+            continue
+        if broken := [check for check in health["checks"] if check["required"] and not check["ok"]]:
+            raise DemoFailed(" ".join(f"{check['detail']} {check['next_action']}" for check in broken))
+        return
+    raise DemoFailed(f"the server did not answer within {START_WITHIN:.0f} s:\n{tail_of(log)}")
 
 
 def free_port() -> int:
