@@ -55,7 +55,7 @@ class Journal:
         self._told.set()
 
     async def room(self) -> None:
-        """Lets the loop go on; waits while too much is unwritten. LostLease if nothing will be written any more."""
+        """Lets the loop go on, and waits while too much is unwritten. LostLease if nothing will be any more."""
         await checkpoint()
         while len(self._pending) > HIGH_WATER:
             await self._progress()
