@@ -18,7 +18,7 @@ from ..workflow.run import run_work_order
 
 logger = logging.getLogger("archon.awo")
 
-POLL = 1.0
+POLL = 2.0
 # A little more than a run takes for its last words; what does not make it is taken back by its lease.
 STOP_WITHIN = 8.0
 RECORD_WITHIN = 3.0

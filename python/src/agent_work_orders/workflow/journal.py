@@ -50,7 +50,7 @@ class Journal:
         self._told.set()
 
     def later(self, write: Callable[[], Awaitable[object]]) -> None:
-        """Takes note of a write to the store that nobody has to wait for. Done soon, in turn; `flush` waits for it too."""
+        """Takes note of a write to the store that nobody waits for but `flush`. Done soon, and in turn."""
         self._writes.append(write)
         self._told.set()
 
