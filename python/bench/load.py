@@ -34,15 +34,19 @@ def measure(scale: Scale) -> list[Figure]:
 def _measure_batch(stage: Stage, scale: Scale) -> tuple[float, float]:
     """Seconds from the first request to the end of the last order; milliseconds of the slowest request meanwhile.
 
-    The mirror is there: what a first clone takes is measured elsewhere.
+    The mirror is warm: what clones and fetches take is measured elsewhere.
     """
     folder = scratch.folder()
     address = stage.address(scale.small.name)
     with closing(agents.Starts(folder)) as starts:
         agent = agents.starting(folder, starts, scale.order_seconds)
         slots = str(scale.slots)
-        limits = {"AWO_MAX_CONCURRENT": slots, "AWO_MAX_CONCURRENT_PER_REPOSITORY": slots}
-        with open_server(folder / "server", stage, agent, **limits) as server:
+        settings = {
+            "AWO_MAX_CONCURRENT": slots,
+            "AWO_MAX_CONCURRENT_PER_REPOSITORY": slots,
+            "AWO_FETCH_FRESHNESS_SECONDS": "600",
+        }
+        with open_server(folder / "server", stage, agent, **settings) as server:
             client = server.client()
             client.wait(client.file(address)[0])
             asker = _Asker(client)
