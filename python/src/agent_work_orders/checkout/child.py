@@ -22,6 +22,7 @@ Progress = Callable[[str, int], None]
 MAX_OUTPUT = 256 * 1024 * 1024  # bytes of stdout
 KEPT_ERRORS = 16 * 1024  # characters of stderr, its end
 GRACE = 2.0  # seconds between SIGTERM and SIGKILL
+NICENESS = 10
 SWEEP = 5.0  # seconds in which a killed group must be gone
 
 _PROGRESS = re.compile(r"(?:remote: )?([A-Z][A-Za-z ]+): +(\d{1,3})% \(")
@@ -51,7 +52,10 @@ class Run:
         stdin: bytes | IO[bytes] | None,
         stdout: IO[bytes] | None,
         umask: int,
+        *,
+        behind: bool = False,
     ) -> None:
+        """Runs it to its end. `behind` lets everybody else on the machine have the processor first."""
         feed = stdin if isinstance(stdin, bytes) else None
         try:
             # Shielded: a cancellation between fork and return would leave a child that nobody knows.
@@ -69,6 +73,8 @@ class Run:
         except FileNotFoundError as error:
             message = f"{error.filename or argv[0]} cannot be started"
             raise refused(message, "Install git and setpriv on the server, or correct the path.") from error
+        if behind:
+            _put_behind(process.pid)
         ended = False
         try:
             async with anyio.create_task_group() as readers:
@@ -110,6 +116,14 @@ class Run:
             self._last_progress = state
         elif line.strip():
             self._errors = f"{self._errors}{line.strip()}\n"[-KEPT_ERRORS:]
+
+
+def _put_behind(pid: int) -> None:
+    """A session is a scheduling group of its own on most kernels: in there niceness alone says nothing to others."""
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PGRP, pid, NICENESS)
+    with suppress(OSError), Path(f"/proc/{pid}/autogroup").open("w") as group:
+        group.write(str(NICENESS))
 
 
 async def _feed(process: Process, data: bytes) -> None:

@@ -120,15 +120,17 @@ class Git:
         progress: Progress | None = None,
         limit: timedelta | None = None,
         as_agent: bool = False,
+        behind: bool = False,
+        settings: Mapping[str, str] | None = None,
         expect: Collection[int] = (0,),
     ) -> Output:
         """Runs `git *arguments` to its end; the first argument is the command.
 
-        StepFailed when the exit code is not in `expect`, when `limit` is over, or when git cannot be started. Nothing
+        `behind`: whoever else wants the processor goes first. `settings` are added to ours. StepFailed when the exit code is not in `expect`, when `limit` is over, or when git cannot be started. Nothing
         of it runs on when this returns or raises, also on cancellation. Without `remote` no transport is allowed.
         """
         environment = {
-            **self._environment(remote),
+            **self._environment(remote, settings or {}),
             **({"GIT_DIR": str(git_dir)} if git_dir else {}),
             **({"GIT_WORK_TREE": str(work_tree)} if work_tree else {}),
             **({"GIT_INDEX_FILE": str(index)} if index else {}),
@@ -138,7 +140,9 @@ class Git:
         argv = [*self._launcher(remote, as_agent), self._binary, *arguments]
         run = Run(progress, _secrets(remote))
         with anyio.move_on_after(seconds) as scope:
-            await run.go(argv, environment, self._home, stdin, stdout, 0o022 if self._agent_user else -1)
+            umask = 0o022 if self._agent_user else -1
+            # Unpacking a large clone takes every core there is; whoever asks the server meanwhile goes before it.
+            await run.go(argv, environment, self._home, stdin, stdout, umask, behind=behind or remote is not None)
         host = remote.host if remote else ""
         if scope.cancelled_caught:
             raise timed_out(arguments[0], seconds, host)
@@ -149,8 +153,29 @@ class Git:
             raise failure(arguments[0], run.exit_code, run.stderr, host)
         return Output(run.exit_code, bytes(run.stdout), run.stderr)
 
-    def _environment(self, remote: Remote | None) -> dict[str, str]:
-        settings = {**_SETTINGS, "core.excludesFile": str(self._excludes)}
+    async def tar(
+        self,
+        *arguments: str,
+        cwd: Path,
+        limit: timedelta,
+        stdin: bytes | IO[bytes] | None = None,
+        stdout: IO[bytes] | None = None,
+    ) -> Output:
+        """Runs `tar *arguments` in an order's directory, as the agent's user; else as `run`."""
+        argv = [*self._launcher(None, as_agent=True), "tar", "-C", str(cwd), *arguments]
+        environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", **self._marks}
+        run = Run(None, [])
+        with anyio.move_on_after(limit.total_seconds()) as scope:
+            umask = 0o022 if self._agent_user else -1
+            await run.go(argv, environment, self._home, stdin, stdout, umask)
+        if scope.cancelled_caught:
+            raise timed_out("tar", limit.total_seconds(), "")
+        if run.exit_code:
+            raise failure("tar", run.exit_code, run.stderr, "")
+        return Output(run.exit_code, bytes(run.stdout), run.stderr)
+
+    def _environment(self, remote: Remote | None, more: Mapping[str, str]) -> dict[str, str]:
+        settings = {**_SETTINGS, "core.excludesFile": str(self._excludes), **more}
         environment = {
             "PATH": os.environ.get("PATH", os.defpath),
             "HOME": str(self._home),
@@ -186,26 +211,19 @@ class Git:
         return environment
 
     def _launcher(self, remote: Remote | None, as_agent: bool) -> list[str]:
-        """What git is started by: the agent's user, an end together with the server, and a place behind the server."""
+        """What git is started by: the agent's user, and an end together with the server."""
         words: list[str] = []
         if as_agent and self._agent_user:
             user, group = self._agent_user
             words += [f"--reuid={user}", f"--regid={group}", "--clear-groups", "--no-new-privs", "--inh-caps=-all"]
         if remote and _setpriv():
             words += ["--pdeathsig", "KILL"]
-        # Unpacking a large clone takes every core there is; whoever asks the server meanwhile goes before it.
-        behind = ["nice", "-n", "10"] if remote and _nice() else []
-        return [*behind, *([_setpriv() or "setpriv", *words, "--"] if words else [])]
+        return [_setpriv() or "setpriv", *words, "--"] if words else []
 
 
 def _secrets(remote: Remote | None) -> list[str]:
     token = remote.token if remote else None
     return sorted({token, quote(token, safe="")}, key=len, reverse=True) if token else []
-
-
-@cache
-def _nice() -> bool:
-    return shutil.which("nice") is not None
 
 
 @cache

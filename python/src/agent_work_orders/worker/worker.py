@@ -19,6 +19,8 @@ from ..workflow.run import run_work_order
 logger = logging.getLogger("archon.awo")
 
 POLL = 2.0
+# What is filed here wakes the worker at once; what falls due, or is filed on another server, is found so late at most.
+POLL_AT_MOST = 5.0
 # A little more than a run takes for its last words; what does not make it is taken back by its lease.
 STOP_WITHIN = 8.0
 RECORD_WITHIN = 3.0
@@ -43,7 +45,7 @@ class Worker:
             group.cancel_scope.cancel()
 
     async def _claim_forever(self, group: TaskGroup, stopping: anyio.Event) -> None:
-        pause = POLL
+        pause = quiet = POLL
         # Kept until it is answered: the answer that got lost may have been a claim, which the same request finds again.
         request_id = str(uuid.uuid4())
         while not stopping.is_set():
@@ -61,8 +63,10 @@ class Worker:
                 pause = min(pause * 2, 10)
                 continue
             if claim is None:
-                await self._idle(self._wait_for_work, stopping)
+                await self._idle(self._wait_for_work, stopping, quiet)
+                quiet = min(quiet * 1.5, POLL_AT_MOST)
                 continue
+            quiet = POLL
             self.busy += 1
             group.start_soon(self._run_one, claim, stopping, name=f"work order {claim.order_id}")
 
@@ -97,7 +101,7 @@ class Worker:
         return self._parked_until is not None
 
     async def _wait_for_work(self) -> None:
-        await self._tools.store.wait_for_work(timedelta(seconds=POLL))
+        await self._tools.store.wait_for_work(timedelta(seconds=POLL_AT_MOST))
 
     async def _idle(self, wake: Callable[[], Awaitable[None]], stopping: anyio.Event, at_most: float = POLL) -> None:
         """Waits for `wake`, the stop of the server or the time, whichever comes first."""
