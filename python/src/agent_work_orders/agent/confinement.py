@@ -73,7 +73,7 @@ def choose_confinement(agent_user: str | None) -> Confinement:
     """`agent_user` is a name, a uid or `uid:gid`; None is the server's own user. Else StepFailed (policy)."""
     if not agent_user:
         return SameUser()
-    uid, gid = _user(agent_user)
+    uid, gid = ids_of(agent_user)
     if uid == 0:
         raise _unavailable("The agent's user must not be root.", "Name an ordinary user for the agent.")
     if os.geteuid() == uid and os.getegid() == gid:
@@ -86,7 +86,8 @@ def choose_confinement(agent_user: str | None) -> Confinement:
     return SeparateUser(uid, gid)
 
 
-def _user(name: str) -> tuple[int, int]:
+def ids_of(name: str) -> tuple[int, int]:
+    """User and group of a name, a uid or `uid:gid`; StepFailed (policy) when this machine does not know it."""
     uid, _, gid = name.partition(":")
     try:
         entry = pwd.getpwuid(int(uid)) if uid.isdigit() else pwd.getpwnam(uid)

@@ -1,0 +1,178 @@
+"""The tools as agents use them: over the wire, with the library's own client and with Claude Code itself."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from mcp import Client
+
+from src.agent_work_orders.rehearsal import Stage
+from tests.agent_work_orders.story.archon import CLAUDE, Archon, eventually
+from tests.agent_work_orders.story.conftest import Play
+from tests.agent_work_orders.story.remote import Remote
+from tests.agent_work_orders.story.scripts import WRITES_HELLO, Json
+
+pytestmark = pytest.mark.anyio
+
+OPENING = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {
+        "protocolVersion": "2025-06-18",
+        "capabilities": {},
+        "clientInfo": {"name": "a test", "version": "1"},
+    },
+}
+ACCEPTED = {"Accept": "application/json, text/event-stream"}
+
+
+async def call(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
+    """What a tool answered."""
+    answer = await client.call_tool(tool, arguments)
+    assert not answer.is_error, answer
+    [content] = answer.content
+    assert content.type == "text"
+    found: dict[str, Any] = json.loads(content.text)
+    return found
+
+
+async def test_an_agent_files_an_order_waits_and_gets_the_pull_request(
+    mcp_address: str, remote: Remote, play: Play
+) -> None:
+    play(WRITES_HELLO)
+    async with Client(mcp_address) as client:
+        filed = await call(
+            client,
+            "manage_work_order",
+            action="create",
+            repository_url=remote.url,
+            user_request="Write hello.txt.",
+            workflow_type="quick_fix",
+        )
+        assert filed["success"]
+        order = filed["work_order"]
+        calls = 0
+        while order["status"] not in ("completed", "failed"):
+            calls += 1
+            answer = await call(
+                client,
+                "find_work_orders",
+                work_order_id=order["agent_work_order_id"],
+                wait_seconds=45,
+                after_seq=order["last_seq"],
+            )
+            assert answer["work_order"]["last_seq"] > order["last_seq"]  # it came back because something had changed
+            order = answer["work_order"]
+        assert order["status"] == "completed"
+        assert calls < 15
+        [pull_request] = remote.pull_requests()
+        assert order["github_pull_request_url"].endswith(f"/pull/{pull_request.number}")
+        assert [step["status"] for step in order["steps"]] == ["completed"] * len(order["steps"])
+
+        events = await call(client, "find_work_order_events", work_order_id=order["agent_work_order_id"])
+        assert events["events"][-1]["kind"] == "order_finished"
+        assert events["last_seq"] == order["last_seq"]
+        checks = await call(
+            client, "find_work_order_events", work_order_id=order["agent_work_order_id"], kind="check_run"
+        )
+        assert [event["payload"]["exit_code"] for event in checks["events"]] == [0]
+
+        listed = await call(client, "find_work_orders", filter_by="repository", filter_value=remote.url)
+        assert [one["agent_work_order_id"] for one in listed["work_orders"]] == [order["agent_work_order_id"]]
+        gone = await call(client, "manage_work_order", action="delete", work_order_id=order["agent_work_order_id"])
+        assert gone["success"]
+
+
+async def test_what_goes_wrong_says_what_to_do_next(mcp_address: str) -> None:
+    async with Client(mcp_address) as client:
+        wrong = await call(client, "manage_work_order", action="explode")
+        assert (wrong["success"], wrong["error"]["type"]) == (False, "invalid_action")
+        missing = await call(client, "manage_work_order", action="cancel")
+        assert missing["error"] == {"type": "missing_data", "message": "cancel needs work_order_id."}
+        refused = await call(
+            client, "manage_work_order", action="create", repository_url="ftp://example.com/a/b", user_request="x"
+        )
+        assert refused["error"]["type"] == "validation_error"
+        assert [one["field"] for one in refused["error"]["details"]["fields"]] == ["repository_url"]
+        unknown = await call(client, "find_work_orders", work_order_id="wo-none")
+        assert (unknown["error"]["type"], unknown["error"]["http_status"]) == ("not_found", 404)
+        escaped = await call(client, "find_work_orders", work_order_id="../settings")
+        assert escaped["success"] is False
+
+
+async def test_a_wait_ends_when_its_time_is_over(mcp_address: str, archon: Archon, remote: Remote, play: Play) -> None:
+    play({**WRITES_HELLO, "turns": [{"text": "Never said.", "gate": "for ever"}]})
+    order = archon.file(remote.url)
+    order.until("agent_started")
+    seen = order.now()["last_seq"]
+    async with Client(mcp_address) as client:
+        answer = await call(client, "find_work_orders", work_order_id=order.id, wait_seconds=1, after_seq=seen)
+        assert answer["work_order"]["status"] == "running"
+        cancelled = await call(client, "manage_work_order", action="cancel", work_order_id=order.id)
+        assert cancelled["success"]
+    assert order.ended()["status"] == "cancelled"
+
+
+async def test_the_tools_say_what_they_are_for(mcp_address: str) -> None:
+    async with Client(mcp_address) as client:
+        tools = {tool.name: tool for tool in (await client.list_tools()).tools}
+        assert set(tools) == {
+            "find_work_orders",
+            "manage_work_order",
+            "find_work_order_events",
+            "find_repositories",
+        }
+        for tool in tools.values():
+            assert tool.description
+            assert all(word in tool.description for word in ("Args:", "Returns:", "Examples:"))
+
+
+@pytest.mark.parametrize(
+    "header", [{"Host": "evil.example"}, {"Origin": "http://evil.example"}], ids=["host", "origin"]
+)
+def test_a_name_that_is_not_ours_gets_nothing(mcp_address: str, header: dict[str, str]) -> None:
+    answer = httpx.post(mcp_address, json=OPENING, headers={**ACCEPTED, **header})
+    assert answer.status_code in (403, 421)
+    assert "find_work_orders" not in answer.text
+    assert httpx.post(mcp_address, json=OPENING, headers=ACCEPTED).status_code == 200
+
+
+def test_claude_code_files_an_order_by_these_tools(
+    mcp_address: str, stage: Stage, remote: Remote, play: Play, tmp_path: Path
+) -> None:
+    filing = {
+        "action": "create",
+        "repository_url": remote.url,
+        "user_request": "Write hello.txt.",
+        "workflow_type": "quick_fix",
+        "idempotency_key": remote.url,
+    }
+    asking: Json = {
+        "name": "outer",
+        "match": "Have Archon do it.",
+        "turns": [{"tool": "mcp__archon__manage_work_order", "input": filing}, {"text": "Filed."}],
+        "after": "stop",
+    }
+    play(asking, WRITES_HELLO)
+    configuration = tmp_path / "mcp.json"
+    configuration.write_text(json.dumps({"mcpServers": {"archon": {"type": "http", "url": mcp_address}}}))
+    command = [
+        os.environ.get("CLAUDE_CLI_PATH", str(CLAUDE)), "-p", "Have Archon do it.", "--output-format", "json",
+        "--mcp-config", str(configuration), "--strict-mcp-config", "--allowedTools", "mcp__archon__manage_work_order",
+    ]  # fmt: skip
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **stage.environment()}
+    said = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=90, stdin=subprocess.DEVNULL
+    )
+    assert said.returncode == 0, said.stdout + said.stderr
+
+    def pull_requests() -> list[Any]:
+        return list(remote.pull_requests())
+
+    [made] = eventually(pull_requests, within=60)
+    assert made.state == "open"
