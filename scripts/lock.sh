@@ -11,5 +11,6 @@ pin() {
     uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header "$@"
 }
 pin pyproject.toml --extra logfire -o requirements/runtime.txt
+pin --group mcp -c requirements/runtime.txt -o requirements/mcp.txt
 pin --group test -c requirements/runtime.txt -o requirements/test.txt
 pin --group check -c requirements/runtime.txt -c requirements/test.txt -o requirements/check.txt
