@@ -21,39 +21,51 @@ export CLAUDE_CLI_PATH
 
 .PHONY: help
 help: ## Show this list
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z][a-z-]*:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z][a-z-]*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: demo
-demo: runtime $(CLI) ## Watch one work order go from words to a pull request, no key and no network (KEEP=1 leaves it running)
+demo: runtime pages $(CLI) ## Watch one work order go from words to a pull request, no key and no network (KEEP=1 leaves it running)
 	@cd python && exec '$(BIN)/python' -m src.agent_work_orders.rehearsal.demo
 
 .PHONY: run
-run: runtime $(CLI) ## Start the server for real use on 127.0.0.1:8181 (HOST and ARCHON_SERVER_PORT change that)
+run: runtime pages $(CLI) ## Start the server for real use on 127.0.0.1:8181 (HOST and ARCHON_SERVER_PORT change that)
 	@cd python && ARCHON_AWO_ENABLED="$${ARCHON_AWO_ENABLED:-true}" exec '$(BIN)/python' -m src.server.main
 
 .PHONY: test
-test: test-tools postgrest $(CLI) ## Run every test and hold the plugin's line coverage to 90 %
+test: test-tools postgrest ui-packages $(CLI) ## Run every test and hold the plugin's line coverage to 90 %
+	cd archon-ui-main && npm test --silent
 	@cd python && '$(BIN)/coverage' erase
 	cd python && '$(BIN)/coverage' run -m pytest -n $(WORKERS) $(PYTEST_ARGS)
 	@cd python && '$(BIN)/coverage' combine --quiet
 	cd python && '$(BIN)/coverage' report
 
 .PHONY: check
-check: check-tools ## Format, lint, types, import layers, and whether the documents are still true
+check: check-tools ui-packages ## Format, lint, types, import layers, and whether the documents are still true
 	cd python && '$(BIN)/ruff' format --check .
 	cd python && '$(BIN)/ruff' check .
 	cd python && '$(BIN)/mypy'
 	cd python && '$(BIN)/lint-imports'
 	cd python && '$(BIN)/python' -m pytest -q tests/agent_work_orders/house
+	cd archon-ui-main && npm run lint --silent && npm run typecheck --silent
+
+.PHONY: ui
+ui: ## Build the pages that the server serves
+	@$(SETUP) ui
+
+.PHONY: ui-types
+ui-types: runtime ui-packages ## Write the pages' API types from the server's own description
+	@cd archon-ui-main && PYTHON='$(BIN)/python' npm run types --silent
 
 .PHONY: format
-format: check-tools ## Apply the formatter and the safe fixes (what they leave is for `make check` to say)
+format: check-tools ui-packages ## Apply the formatter and the safe fixes (what they leave is for `make check` to say)
 	cd python && '$(BIN)/ruff' check --fix --exit-zero --quiet .
 	cd python && '$(BIN)/ruff' format .
+	cd archon-ui-main && npm run format --silent
 
 .PHONY: settings
-settings: runtime ## Write .env.example and docs/reference/settings.md from the catalogue of settings
-	@cd python && exec '$(BIN)/python' -m src.agent_work_orders.desk.document
+settings: runtime ## Write .env.example and docs/reference/ from the code itself
+	@cd python && '$(BIN)/python' -m src.agent_work_orders.desk.document
+	@cd python && '$(BIN)/python' -m src.agent_work_orders.reference
 
 .PHONY: bench
 bench: test-tools postgrest $(CLI) ## Measure against the targets and write bench/results.json
@@ -63,18 +75,24 @@ bench: test-tools postgrest $(CLI) ## Measure against the targets and write benc
 .PHONY: setup
 setup: check-tools postgrest $(CLI) ## Install everything the other targets need
 
+.PHONY: install-into uninstall-from
+install-into: runtime ## Put the plugin into a checkout of the public Archon v1 (ARCHON=<its folder>)
+	@'$(BIN)/python' scripts/install_into.py '$(or $(ARCHON),$(error say where: make install-into ARCHON=<folder>))'
+uninstall-from: runtime ## Take it out again (ARCHON=<its folder>)
+	@'$(BIN)/python' scripts/install_into.py --undo '$(or $(ARCHON),$(error say where: make uninstall-from ARCHON=<folder>))'
+
 .PHONY: lock
 lock: ## Pin the ranges of pyproject.toml anew (needs uv)
 	@sh scripts/lock.sh
 
 .PHONY: clean
 clean: ## Remove everything that make made
-	rm -rf '$(abspath $(VENV))' .tools bench/scratch python/.coverage python/.coverage.*
+	rm -rf '$(abspath $(VENV))' .tools bench/scratch python/.coverage python/.coverage.* archon-ui-main/node_modules archon-ui-main/dist
 	rm -rf python/.mypy_cache python/.ruff_cache python/.pytest_cache python/.import_linter_cache python/.hypothesis
 	find python -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The sets are a chain because they share one virtual environment.
-.PHONY: runtime test-tools check-tools cli postgrest
+.PHONY: runtime test-tools check-tools cli postgrest ui-packages pages
 runtime:
 	@$(SETUP) runtime
 test-tools: runtime
@@ -85,3 +103,7 @@ cli:
 	@$(SETUP) cli
 postgrest:
 	@$(SETUP) postgrest
+ui-packages:
+	@$(SETUP) ui-packages
+pages:
+	@$(SETUP) pages

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Sets up one of: runtime, test, check (Python packages), cli (the Claude Code command line) or postgrest (the tests'
-# gateway to Postgres). `make` calls it.
+# Sets up one of: runtime, test, check (Python packages), cli (the Claude Code command line), postgrest (the tests'
+# gateway to Postgres), ui-packages (what building and testing the pages takes), ui (the built pages), or pages (the same
+# where Node is there; without it the server runs all the same). `make` calls it.
 # Each set leaves a stamp with the checksum of what it was made from, so that doing it again costs next to nothing.
 # Takes VENV (where to put the packages) and PYTHON (which interpreter to use) from the environment.
 set -eu
@@ -165,10 +166,57 @@ install_postgrest() {
     printf '%s\n' "$sum" >"$stamp"
 }
 
+# ---- The pages -------------------------------------------------------------------------------------------------------
+
+has_node_for_ui() {
+    has node && has npm && node -e 'process.exit(process.versions.node.split(".")[0] >= 20 ? 0 : 1)'
+}
+
+install_ui_packages() {
+    has_node_for_ui || fail "the pages need Node.js 20 or newer with npm; install it and run make again."
+    sum=$(cat "$root/archon-ui-main/package-lock.json" "$root/archon-ui-main/.npmrc" | cksum)
+    stamp=$root/archon-ui-main/node_modules/.pins
+    [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$sum" ] && return
+    say "installing what the pages are made with"
+    [ -w "${HOME:-/nonexistent}" ] || { npm_config_cache=$root/.tools/npm-cache; export npm_config_cache; }
+    (cd "$root/archon-ui-main" && npm ci --ignore-scripts --loglevel=error >&2) ||
+        fail "the pages' packages did not install; see above, check that the npm registry can be reached, run make again."
+    printf '%s\n' "$sum" >"$stamp"
+}
+
+# Into a folder beside it first: a server that runs meanwhile never sees half a build.
+build_ui() {
+    ui=$root/archon-ui-main
+    sum=$(cd "$ui" && find src public index.html vite.config.ts package-lock.json -type f | LC_ALL=C sort |
+        xargs cat | cksum)
+    stamp=$ui/dist/.sources
+    [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$sum" ] && return
+    install_ui_packages
+    say "building the pages"
+    fresh=$ui/node_modules/.fresh-dist
+    rm -rf "$fresh"
+    (cd "$ui" && ./node_modules/.bin/vite build --logLevel warn --outDir "$fresh" --emptyOutDir >&2) ||
+        fail "the pages did not build; see above."
+    printf '%s\n' "$sum" >"$fresh/.sources"
+    rm -rf "$ui/dist"
+    mv "$fresh" "$ui/dist"
+}
+
+build_pages_if_possible() {
+    if has_node_for_ui; then
+        (build_ui) || say "the server starts without fresh pages."
+    else
+        say "Node.js 20 or newer is not there: the server starts without pages (they need \`make ui\`)."
+    fi
+}
+
 require_git
 case ${1:-} in
     runtime | test | check) install_packages "$1" ;;
     cli) install_cli ;;
     postgrest) install_postgrest ;;
-    *) fail "say what to set up: runtime, test, check, cli or postgrest." ;;
+    ui-packages) install_ui_packages ;;
+    ui) build_ui ;;
+    pages) build_pages_if_possible ;;
+    *) fail "say what to set up: runtime, test, check, cli, postgrest, ui-packages, ui or pages." ;;
 esac
