@@ -8,6 +8,7 @@ from inspect import iscoroutinefunction
 from time import perf_counter
 from typing import Any
 
+from ..domain.conversation import Asking
 from ..domain.errors import StoreUnavailable
 from ..domain.events import (
     AgentStarted,
@@ -21,7 +22,7 @@ from ..domain.events import (
 )
 from ..domain.status import WaitingReason
 from ..domain.work_order import Claim, Outcome, WorkOrder
-from ..ports import Reaped, Store
+from ..ports import Batch, Reaped, Store, Written
 from .catalogue import Catalogue
 
 
@@ -52,9 +53,21 @@ class ObservedStore:
             self._count(draft)
         return last_seq
 
+    async def write(self, claim: Claim, batch: Batch, lease: timedelta) -> Written:
+        written: Written = await self._call("write", claim, batch, lease)
+        for draft in batch.drafts:
+            self._count(draft)
+        return written
+
+    async def ask(self, claim: Claim, asking: Asking) -> WorkOrder:
+        order: WorkOrder = await self._call("ask", claim, asking)
+        self._catalogue.waits.labels(WaitingReason.APPROVAL).inc()
+        return order
+
     async def finish(self, claim: Claim, outcome: Outcome) -> WorkOrder:
         order: WorkOrder = await self._call("finish", claim, outcome)
-        self._catalogue.finished.labels(order.status, outcome.failure_class or "").inc()
+        if order.status.is_terminal:  # else a message came in time, and it goes on
+            self._catalogue.finished.labels(order.status, outcome.failure_class or "").inc()
         return order
 
     async def wait(self, claim: Claim, reason: WaitingReason, *said: Any, **more: Any) -> WorkOrder:
