@@ -67,6 +67,15 @@ settings: runtime ## Write .env.example and docs/reference/ from the code itself
 	@cd python && '$(BIN)/python' -m src.agent_work_orders.desk.document
 	@cd python && '$(BIN)/python' -m src.agent_work_orders.reference
 
+.PHONY: awo-backup
+awo-backup: runtime ## Write a backup of all work orders, also while the server runs (TO=<directory or file.tar.gz>)
+	@cd python && exec '$(BIN)/python' -m src.agent_work_orders.backup create $(if $(TO),--to '$(abspath $(TO))')
+
+.PHONY: awo-restore
+awo-restore: runtime ## Put a backup into an empty ARCHON_HOME and database (FROM=<file.tar.gz>)
+	@test -n '$(FROM)' || { echo 'Name the backup: make awo-restore FROM=<file.tar.gz>'; exit 2; }
+	@cd python && exec '$(BIN)/python' -m src.agent_work_orders.backup restore '$(abspath $(FROM))'
+
 .PHONY: bench
 bench: test-tools postgrest $(CLI) ## Measure against the targets and write bench/results.json
 	@mkdir -p bench

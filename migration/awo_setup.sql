@@ -1099,3 +1099,901 @@ update public.agent_work_order_change_head set schema_version = greatest(schema_
 select public.awo_close_v1();
 notify pgrst, 'reload schema';
 commit;
+
+-- Agent Work Orders, part 7: what operators say of repositories, and how their last verification went.
+-- Safe to run again. Rows that orders made by naming a repository stay as they are: not configured.
+begin;
+
+-- `version` grows with every saving and never goes back, also not when a repository is forgotten: what somebody read
+-- is known by it. The limit is not among the options: the queue reads it from its own column.
+alter table public.agent_work_order_repositories
+  add column if not exists configured_at timestamptz,
+  add column if not exists display_name text,
+  add column if not exists options jsonb not null default '{}',
+  add column if not exists version bigint not null default 0,
+  add column if not exists changed_by text,
+  add column if not exists verification jsonb,
+  add column if not exists last_verified_at timestamptz,
+  add column if not exists asked_by text,
+  add column if not exists updated_at timestamptz;
+create index if not exists agent_work_order_repositories_configured
+  on public.agent_work_order_repositories (repository_key) where configured_at is not null;
+
+-- The row, locked, if it is configured as whoever asks believes: `p_version` is what was read, 0 for "not configured",
+-- null for whatever is there. Else `not_configured`, or `version_conflict` with the version that it has.
+create or replace function public.awo_configured_v1(p_key text, p_version bigint)
+returns public.agent_work_order_repositories language plpgsql set search_path = '' as $$
+declare
+  v public.agent_work_order_repositories;
+begin
+  select * into v from public.agent_work_order_repositories where repository_key = p_key for no key update;
+  if p_version = 0 then
+    if v.configured_at is not null then
+      raise exception 'version_conflict' using errcode = 'PT409', detail = v.version::text;
+    end if;
+  elsif v.configured_at is null then
+    raise exception 'not_configured' using errcode = 'PT404';
+  elsif p_version <> v.version then
+    raise exception 'version_conflict' using errcode = 'PT409', detail = v.version::text;
+  end if;
+  return v;
+end $$;
+
+-- p_wanted: repository_key, repository_url, display_name, options, max_concurrent. The same request again changes
+-- nothing more. A new limit wakes nobody: workers ask for work every second as it is.
+create or replace function public.awo_save_repository_v1(
+  p_wanted jsonb, p_version bigint, p_by text, p_request_id text
+) returns json language plpgsql set search_path = '' set timezone = 'UTC' set lock_timeout = '3s' as $$
+declare
+  w public.agent_work_order_repositories;
+  v public.agent_work_order_repositories;
+  v_now timestamptz;
+begin
+  perform public.awo_lock_v1();
+  v_now := public.awo_now_v1();
+  w := jsonb_populate_record(null::public.agent_work_order_repositories, p_wanted);
+  insert into public.agent_work_order_repositories (repository_key, repository_url, created_at)
+    values (w.repository_key, w.repository_url, v_now) on conflict (repository_key) do nothing;
+  select * into v from public.agent_work_order_repositories where repository_key = w.repository_key;
+  if v.asked_by is distinct from p_request_id then
+    if p_version is not null then
+      perform public.awo_configured_v1(w.repository_key, p_version);
+    end if;
+    update public.agent_work_order_repositories r set
+      repository_url = w.repository_url, display_name = w.display_name, options = w.options,
+      max_concurrent = w.max_concurrent, configured_at = coalesce(r.configured_at, v_now), version = r.version + 1,
+      changed_by = p_by, asked_by = p_request_id, updated_at = v_now
+    where r.repository_key = w.repository_key
+    returning * into v;
+  end if;
+  return to_json(v);
+end $$;
+
+-- Nothing of what was configured stays; orders, their limits' default and their turn in the queue do.
+create or replace function public.awo_forget_repository_v1(p_key text, p_version bigint, p_request_id text)
+returns void language plpgsql set search_path = '' set lock_timeout = '3s' as $$
+begin
+  perform public.awo_lock_v1();
+  if exists (
+    select from public.agent_work_order_repositories where repository_key = p_key and asked_by = p_request_id
+  ) then
+    return;
+  end if;
+  perform public.awo_configured_v1(p_key, p_version);
+  update public.agent_work_order_repositories r set
+    display_name = null, options = '{}', max_concurrent = null, configured_at = null, version = r.version + 1,
+    changed_by = null, verification = null, last_verified_at = null, asked_by = p_request_id,
+    updated_at = public.awo_now_v1()
+  where r.repository_key = p_key;
+end $$;
+
+-- How a verification went; it is no change of what was configured.
+create or replace function public.awo_note_verification_v1(p_key text, p_verification jsonb) returns json
+language plpgsql set search_path = '' set timezone = 'UTC' set lock_timeout = '3s' as $$
+declare
+  v public.agent_work_order_repositories;
+begin
+  perform public.awo_lock_v1();
+  perform public.awo_configured_v1(p_key, null);
+  update public.agent_work_order_repositories
+    set verification = p_verification, last_verified_at = public.awo_now_v1()
+    where repository_key = p_key returning * into v;
+  return to_json(v);
+end $$;
+
+-- By key, only those after `p_after`; with `p_all`, also those that orders merely named.
+create or replace function public.awo_repositories_v1(p_limit integer, p_after text, p_all boolean) returns json
+language sql stable set search_path = '' set timezone = 'UTC' as $$
+  select coalesce(json_agg(to_json(page) order by page.repository_key collate "C"), '[]') from (
+    select * from public.agent_work_order_repositories
+    where repository_key > coalesce(p_after, '') and (p_all or configured_at is not null)
+    order by repository_key limit p_limit
+  ) page
+$$;
+
+-- Null where nobody ever named it.
+create or replace function public.awo_repository_v1(p_key text) returns json
+language sql stable set search_path = '' set timezone = 'UTC' as $$
+  select to_json(r) from public.agent_work_order_repositories r where r.repository_key = p_key
+$$;
+
+do $$ begin
+  if to_regclass('public.archon_migrations') is not null then
+    insert into public.archon_migrations (version, migration_name)
+      values ('awo-0.1.0', '007_repositories') on conflict (version, migration_name) do nothing;
+  end if;
+end $$;
+update public.agent_work_order_change_head set schema_version = greatest(schema_version, 7);
+select public.awo_close_v1();
+notify pgrst, 'reload schema';
+commit;
+
+-- Agent Work Orders, part 8: what an order asks a person, and what people write to it.
+-- Safe to run again. An order that somebody holds has one writer of its journal, its holder: what people write to it
+-- waits untold (`seq` is null) until the holder hears of it.
+begin;
+
+alter table public.agent_work_orders add column if not exists approval_gates text[] not null default '{}';
+
+-- What an order asked, by the event that asked, and who answered what. What is approved is `subject` alone.
+-- A repeated answer is known by its `request_id`.
+create table if not exists public.agent_work_order_approvals (
+  agent_work_order_id text collate "C" not null
+    references public.agent_work_orders (agent_work_order_id) on delete cascade,
+  seq bigint not null,
+  attempt integer not null,
+  gate text not null,
+  step_name text not null,
+  subject text not null,
+  back_to integer not null,
+  summary text not null,
+  asked_at timestamptz not null,
+  answer text,
+  comment text,
+  answered_by text,
+  answered_at timestamptz,
+  request_id text,
+  primary key (agent_work_order_id, seq),
+  constraint a_known_answer check (answer in ('approved', 'rejected', 'sent_back')),
+  constraint answered_by_somebody_at_some_time check (
+    (answer is null) = (answered_by is null) and (answer is null) = (answered_at is null)
+  )
+);
+
+-- `seq` is null until the journal tells of it, `delivered_at` until a turn of the agent that had it has ended;
+-- `followed_up_at`: when an order that had ended, or was about to, went on because of it.
+create table if not exists public.agent_work_order_messages (
+  id bigint generated always as identity primary key,
+  agent_work_order_id text collate "C" not null
+    references public.agent_work_orders (agent_work_order_id) on delete cascade,
+  message_id text not null,
+  idempotency_key text not null,
+  kind text not null,
+  author text not null,
+  sent_by text not null,
+  text text not null,
+  seq bigint,
+  sent_at timestamptz not null,
+  delivered_at timestamptz,
+  followed_up_at timestamptz,
+  unique (agent_work_order_id, message_id),
+  unique (agent_work_order_id, idempotency_key),
+  constraint a_known_kind check (kind in ('message', 'comment'))
+);
+
+-- As awo_enqueue_v1, with the gates of the order.
+create or replace function public.awo_enqueue_v2(p_order jsonb) returns json
+language plpgsql set search_path = '' set timezone = 'UTC' set lock_timeout = '3s' as $$
+declare
+  v_found json := public.awo_enqueue_v1(p_order);
+  v_gates text[] := array(select jsonb_array_elements_text(p_order -> 'approval_gates'));
+  v public.agent_work_orders;
+begin
+  if v_gates = '{}' or not (v_found ->> 'created')::boolean then
+    return v_found;
+  end if;
+  update public.agent_work_orders set approval_gates = v_gates
+    where agent_work_order_id = p_order ->> 'agent_work_order_id' returning * into v;
+  return json_build_object('order', to_json(v), 'created', true);
+end $$;
+
+-- A text as the journal has it: whole, or its beginning and where the rest is.
+create or replace function public.awo_told_v1(p_text text) returns text
+language sql immutable set search_path = '' as $$
+  select case when octet_length(p_text) <= 15000 then p_text
+    else left(p_text, 2400) || chr(10) || '… the whole stands among the order''s messages …' end
+$$;
+
+-- Events for messages that have none yet; gives the order's row as `awo_save_v1` will write it.
+create or replace function public.awo_tell_messages_v1(p public.agent_work_orders, p_now timestamptz)
+returns public.agent_work_orders language plpgsql set search_path = '' as $$
+declare
+  m public.agent_work_order_messages;
+begin
+  for m in
+    select * from public.agent_work_order_messages
+    where agent_work_order_id = p.agent_work_order_id and seq is null order by id
+  loop
+    p.last_seq := public.awo_tell_v1(p, p_now, 'message_received', json_build_object(
+      'message_id', m.message_id, 'author', m.author, 'text', public.awo_told_v1(m.text)));
+    update public.agent_work_order_messages set seq = p.last_seq where id = m.id;
+  end loop;
+  return p;
+end $$;
+
+-- Whether there is a message that no turn of the agent had and that no attempt was begun for.
+create or replace function public.awo_unheard_v1(p_id text) returns boolean
+language sql stable set search_path = '' as $$
+  select exists (select from public.agent_work_order_messages
+    where agent_work_order_id = p_id and kind = 'message' and delivered_at is null and followed_up_at is null)
+$$;
+
+-- An order that had ended, or was about to, as a new attempt because of what somebody wrote.
+create or replace function public.awo_follow_up_v1(
+  p public.agent_work_orders, p_now timestamptz, p_follow_up_step integer
+) returns public.agent_work_orders language plpgsql set search_path = '' as $$
+declare
+  v public.agent_work_orders := public.awo_untroubled_v1(p);
+begin
+  update public.agent_work_order_messages set followed_up_at = p_now
+    where agent_work_order_id = v.agent_work_order_id and kind = 'message'
+      and delivered_at is null and followed_up_at is null;
+  v.attempt := v.attempt + 1;
+  v.max_attempts := greatest(v.max_attempts, v.attempt + 1);
+  v.next_step := least(v.next_step, p_follow_up_step);
+  v.finished_at := null;
+  v.cancel_requested_at := null;
+  v.last_seq := public.awo_tell_v1(v, p_now, 'order_resumed', json_build_object('reason', 'message'));
+  v.status := 'pending';
+  return v;
+end $$;
+
+-- Parks the order until somebody has answered. p_asking: question, subject, back_to, message, next_action.
+create or replace function public.awo_ask_v1(p_id text, p_token bigint, p_asking jsonb) returns json
+language plpgsql set search_path = '' set timezone = 'UTC' set lock_timeout = '3s' as $$
+declare
+  v public.agent_work_orders;
+  v_now timestamptz;
+begin
+  perform public.awo_lock_v1();
+  v_now := public.awo_now_v1();
+  select * into v from public.agent_work_orders
+    where agent_work_order_id = p_id and settled_token = p_token and settled_by = 'wait';
+  if found then
+    return to_json(v);
+  end if;
+  v := public.awo_give_up_v1(public.awo_held_v1(p_id, p_token), v_now, 'wait',
+    p_asking ->> 'message', p_asking ->> 'message');
+  if v.status = 'pending' then
+    v := public.awo_tell_messages_v1(v, v_now);
+    v.last_seq := public.awo_tell_v1(v, v_now, 'order_waiting', json_build_object(
+      'reason', 'approval', 'until', null, 'message', p_asking ->> 'message',
+      'next_action', p_asking ->> 'next_action', 'question', p_asking -> 'question'));
+    insert into public.agent_work_order_approvals
+        (agent_work_order_id, seq, attempt, gate, step_name, subject, back_to, summary, asked_at)
+      values (p_id, v.last_seq, v.attempt, p_asking #>> '{question,gate}', p_asking #>> '{question,step_name}',
+              p_asking ->> 'subject', (p_asking ->> 'back_to')::integer, p_asking #>> '{question,summary}', v_now);
+    v.status := 'waiting';
+    v.waiting_reason := 'approval';
+    v.error_message := p_asking ->> 'message';
+    v.next_action := p_asking ->> 'next_action';
+  end if;
+  return to_json(public.awo_save_v1(v, v_now));
+end $$;
+
+-- The first answer counts. p_answer: seq, verdict, by, author, comment, message_id.
+create or replace function public.awo_answer_v1(p_id text, p_answer jsonb, p_request_id text) returns json
+language plpgsql set search_path = '' set timezone = 'UTC' set lock_timeout = '3s' as $$
+declare
+  v public.agent_work_orders;
+  a public.agent_work_order_approvals;
+  v_now timestamptz;
+  v_verdict text := p_answer ->> 'verdict';
+  v_by text := p_answer ->> 'by';
+  v_comment text := p_answer ->> 'comment';
+begin
+  perform public.awo_lock_v1();
+  v_now := public.awo_now_v1();
+  v := public.awo_order_v1(p_id);
+  select * into a from public.agent_work_order_approvals
+    where agent_work_order_id = p_id and seq = (p_answer ->> 'seq')::bigint;
+  if not found then
+    raise exception 'unknown_question' using errcode = 'PT422';
+  end if;
+  if a.request_id = p_request_id then
+    return to_json(v);
+  end if;
+  if a.answer is not null then
+    raise exception 'already_answered' using errcode = 'PT409', detail = (to_jsonb(a) - 'request_id')::text;
+  end if;
+  if v.waiting_reason is distinct from 'approval' or a.seq <> (
+    select max(seq) from public.agent_work_order_approvals where agent_work_order_id = p_id
+  ) then
+    raise exception 'no_longer_asked' using errcode = 'PT409', detail = v.status;
+  end if;
+  update public.agent_work_order_approvals
+    set answer = v_verdict, comment = v_comment, answered_by = v_by, answered_at = v_now, request_id = p_request_id
+    where agent_work_order_id = p_id and seq = a.seq;
+  v.last_seq := public.awo_tell_v1(v, v_now, 'approval_answered', json_build_object(
+    'asked_seq', a.seq, 'gate', a.gate, 'answer', v_verdict, 'by', v_by, 'comment', public.awo_told_v1(v_comment)));
+  if v_comment is not null then
+    insert into public.agent_work_order_messages
+        (agent_work_order_id, message_id, idempotency_key, kind, author, sent_by, text, seq, sent_at)
+      values (p_id, p_answer ->> 'message_id', p_answer ->> 'message_id',
+              case v_verdict when 'sent_back' then 'message' else 'comment' end,
+              p_answer ->> 'author', v_by, v_comment, v.last_seq, v_now);
+  end if;
+  v := public.awo_untroubled_v1(v);
+  if v_verdict = 'rejected' then
+    v.status := 'failed';
+    v.finished_at := v_now;
+    v.failure_class := 'policy';
+    v.error_message := format('%s rejected it at the gate %s; nothing more was done.', v_by, a.gate);
+    v.next_action := 'Send a message to have it done otherwise, or retry the order to be asked again.';
+    v.last_seq := public.awo_tell_v1(v, v_now, 'order_finished', public.awo_ended_v1('failed',
+      format('Rejected at the gate %s.', a.gate), v.failure_class, v.error_message, v.next_action));
+  else
+    v.status := 'pending';
+    v.last_seq := public.awo_tell_v1(v, v_now, 'order_resumed', json_build_object('reason', v_verdict));
+    if v_verdict = 'sent_back' then
+      v.next_step := least(v.next_step, a.back_to);
+    end if;
+  end if;
+  return to_json(public.awo_save_v1(v, v_now));
+end $$;
+
+-- p_message: message_id, idempotency_key, author, by, text. An order that has ended goes on with it.
+create or replace function public.awo_send_message_v1(p_id text, p_message jsonb, p_follow_up_step integer)
+returns json language plpgsql set search_path = '' set timezone = 'UTC' set lock_timeout = '3s' as $$
+declare
+  v public.agent_work_orders;
+  m public.agent_work_order_messages;
+  v_now timestamptz;
+begin
+  perform public.awo_lock_v1();
+  v_now := public.awo_now_v1();
+  v := public.awo_order_v1(p_id);
+  select * into m from public.agent_work_order_messages
+    where agent_work_order_id = p_id and idempotency_key = p_message ->> 'idempotency_key';
+  if found then
+    if (m.author, m.text) is distinct from (p_message ->> 'author', p_message ->> 'text') then
+      raise exception 'idempotency_conflict' using errcode = 'PT409';
+    end if;
+    return json_build_object('order', to_json(v), 'message', to_json(m),
+      'created', m.message_id = p_message ->> 'message_id');
+  end if;
+  -- Put away (part 10): nobody takes it up before it is back.
+  if v.status in ('completed', 'failed', 'cancelled') and to_jsonb(v) ->> 'archived_at' is not null then
+    perform public.awo_refuse_v1('archived');
+  end if;
+  insert into public.agent_work_order_messages
+      (agent_work_order_id, message_id, idempotency_key, kind, author, sent_by, text, sent_at)
+    values (p_id, p_message ->> 'message_id', p_message ->> 'idempotency_key', 'message', p_message ->> 'author',
+            p_message ->> 'by', p_message ->> 'text', v_now)
+    returning * into m;
+  if v.status <> 'running' then
+    v := public.awo_tell_messages_v1(v, v_now);
+    if v.status in ('completed', 'failed', 'cancelled') then
+      v := public.awo_follow_up_v1(v, v_now, p_follow_up_step);
+    elsif v.waiting_reason = 'reply' then
+      v.last_seq := public.awo_tell_v1(v, v_now, 'order_resumed', json_build_object('reason', 'reply'));
+      v := public.awo_untroubled_v1(v);
+      v.status := 'pending';
+    end if;
+    v := public.awo_save_v1(v, v_now);
+    select * into m from public.agent_work_order_messages where id = m.id;
+  end if;
+  return json_build_object('order', to_json(v), 'message', to_json(m), 'created', true);
+end $$;
+
+-- What the agent was not given yet. Asked again with the same `p_first_seq` it tells nothing twice.
+create or replace function public.awo_hear_v1(p_id text, p_token bigint, p_first_seq bigint) returns json
+language plpgsql set search_path = '' set timezone = 'UTC' set lock_timeout = '3s' as $$
+declare
+  v public.agent_work_orders := public.awo_held_v1(p_id, p_token);
+  v_had bigint := v.last_seq;
+begin
+  if p_first_seq > v.last_seq + 1 then
+    raise exception 'sequence_gap' using errcode = 'PT409', detail = v.last_seq::text;
+  end if;
+  v := public.awo_tell_messages_v1(v, public.awo_now_v1());
+  if v.last_seq > v_had then
+    update public.agent_work_orders set last_seq = v.last_seq where order_no = v.order_no;
+  end if;
+  return json_build_object('last_seq', v.last_seq, 'messages', (
+    select coalesce(json_agg(to_json(m) order by m.id), '[]') from public.agent_work_order_messages m
+    where m.agent_work_order_id = p_id and m.delivered_at is null));
+end $$;
+
+create or replace function public.awo_deliver_v1(p_id text, p_token bigint, p_message_ids text[]) returns void
+language plpgsql set search_path = '' set lock_timeout = '3s' as $$
+begin
+  perform public.awo_held_v1(p_id, p_token);
+  update public.agent_work_order_messages set delivered_at = public.awo_now_v1()
+    where agent_work_order_id = p_id and message_id = any (p_message_ids) and delivered_at is null;
+end $$;
+
+-- As awo_renew_v1; also whether somebody wrote what the holder has not heard yet.
+create or replace function public.awo_renew_v2(p_id text, p_token bigint, p_lease_seconds double precision)
+returns jsonb language sql volatile set search_path = '' set timezone = 'UTC' set lock_timeout = '3s' as $$
+  select public.awo_renew_v1(p_id, p_token, p_lease_seconds)::jsonb || jsonb_build_object('messages', exists (
+    select from public.agent_work_order_messages where agent_work_order_id = p_id and seq is null))
+$$;
+
+-- As awo_finish_v1, unless somebody wrote what no turn of the agent had: then the order goes on, as its next attempt.
+-- Once for each message: one that cannot be carried out does not keep its order alive for ever.
+create or replace function public.awo_finish_v2(
+  p_id text, p_token bigint, p_status text, p_summary text, p_failure_class text default null,
+  p_error_message text default null, p_next_action text default null, p_follow_up_step integer default null
+) returns json language plpgsql set search_path = '' set timezone = 'UTC' set lock_timeout = '3s' as $$
+declare
+  v public.agent_work_orders;
+  v_now timestamptz;
+begin
+  perform public.awo_lock_v1();
+  v_now := public.awo_now_v1();
+  select * into v from public.agent_work_orders
+    where agent_work_order_id = p_id and settled_token = p_token and settled_by = 'finish' and finished_at is null;
+  if found then
+    return to_json(v);
+  end if;
+  select * into v from public.agent_work_orders
+    where agent_work_order_id = p_id and status = 'running' and lease_token = p_token for no key update;
+  if not found or p_status = 'cancelled' then
+    return public.awo_finish_v1(p_id, p_token, p_status, p_summary, p_failure_class, p_error_message, p_next_action);
+  end if;
+  v := public.awo_tell_messages_v1(v, v_now);
+  if v.cancel_requested_at is not null or not public.awo_unheard_v1(p_id) then
+    update public.agent_work_orders set last_seq = v.last_seq where order_no = v.order_no;
+    return public.awo_finish_v1(p_id, p_token, p_status, p_summary, p_failure_class, p_error_message, p_next_action);
+  end if;
+  perform public.awo_end_steps_v1(p_id, v_now, 'failed', 'The order goes on with a message.');
+  v := public.awo_follow_up_v1(public.awo_unheld_v1(v), v_now, coalesce(p_follow_up_step, v.next_step));
+  v.settled_token := p_token;
+  v.settled_by := 'finish';
+  return to_json(public.awo_save_v1(v, v_now));
+end $$;
+
+create or replace function public.awo_approvals_v1(p_id text) returns json
+language sql stable set search_path = '' set timezone = 'UTC' as $$
+  select coalesce(json_agg(to_json(a) order by a.seq), '[]')
+  from public.agent_work_order_approvals a where a.agent_work_order_id = p_id
+$$;
+
+create or replace function public.awo_messages_v1(p_id text) returns json
+language sql stable set search_path = '' set timezone = 'UTC' as $$
+  select coalesce(json_agg(to_json(m) order by m.id), '[]')
+  from public.agent_work_order_messages m where m.agent_work_order_id = p_id
+$$;
+
+do $$ begin
+  if to_regclass('public.archon_migrations') is not null then
+    insert into public.archon_migrations (version, migration_name)
+      values ('awo-0.1.0', '008_conversation') on conflict (version, migration_name) do nothing;
+  end if;
+end $$;
+update public.agent_work_order_change_head set schema_version = greatest(schema_version, 8);
+select public.awo_close_v1();
+notify pgrst, 'reload schema';
+commit;
+
+-- Agent Work Orders, part 9: what clean-up asks of the state and leaves in it. Safe to run again. Knows no disk.
+begin;
+
+-- Duties that one server at a time sees to, by lease: {"janitor": {"worker_id": …, "expires_at": …}}.
+alter table public.agent_work_order_change_head add column if not exists duties jsonb not null default '{}';
+
+-- Whether the duty is this worker's for so long: it was free, its lease had run out, or it was this worker's already.
+create or replace function public.awo_take_duty_v1(p_duty text, p_worker_id text, p_lease_seconds double precision)
+returns boolean language plpgsql set search_path = '' set timezone = 'UTC' set lock_timeout = '3s' as $$
+declare
+  v_now timestamptz;
+  v_held jsonb;
+begin
+  perform public.awo_lock_v1();
+  v_now := public.awo_now_v1();
+  select h.duties -> p_duty into v_held from public.agent_work_order_change_head h;
+  if v_held ->> 'worker_id' <> p_worker_id and (v_held ->> 'expires_at')::timestamptz > v_now then
+    return false;
+  end if;
+  update public.agent_work_order_change_head set duties = duties || jsonb_build_object(p_duty, jsonb_build_object(
+    'worker_id', p_worker_id, 'expires_at', v_now + make_interval(secs => p_lease_seconds)));
+  return true;
+end $$;
+
+-- An event of an order that has ended; false, and nothing is written, for any other. The same again is there once.
+create or replace function public.awo_remark_v1(p_id text, p_kind text, p_payload text) returns boolean
+language plpgsql set search_path = '' set lock_timeout = '3s' as $$
+declare
+  v public.agent_work_orders;
+begin
+  perform public.awo_lock_v1();
+  select * into v from public.agent_work_orders where agent_work_order_id = p_id for update;
+  if not found or v.status not in ('completed', 'failed', 'cancelled') then
+    return false;
+  end if;
+  if not exists (select from public.agent_work_order_events
+                 where agent_work_order_id = p_id and kind = p_kind and payload = p_payload) then
+    insert into public.agent_work_order_events (agent_work_order_id, seq, at, kind, attempt, payload)
+      values (p_id, v.last_seq + 1, public.awo_now_v1(), p_kind, v.attempt, p_payload);
+    update public.agent_work_orders set last_seq = last_seq + 1 where order_no = v.order_no;
+  end if;
+  return true;
+end $$;
+
+-- Those of these orders that exist.
+create or replace function public.awo_find_v1(p_ids text[]) returns json
+language sql stable set search_path = '' set timezone = 'UTC' as $$
+  select coalesce(json_agg(to_json(o)), '[]') from public.agent_work_orders o where o.agent_work_order_id = any (p_ids)
+$$;
+
+do $$ begin
+  if to_regclass('public.archon_migrations') is not null then
+    insert into public.archon_migrations (version, migration_name)
+      values ('awo-0.1.0', '009_retention') on conflict (version, migration_name) do nothing;
+  end if;
+end $$;
+update public.agent_work_order_change_head set schema_version = greatest(schema_version, 9);
+select public.awo_close_v1();
+notify pgrst, 'reload schema';
+commit;
+
+-- Agent Work Orders, part 10: whole orders out of one store and into another, and orders that are put away.
+-- Safe to run again. What is carried is found by name: every table with a column `agent_work_order_id` belongs to an
+-- order; the other tables of ours are the surroundings.
+begin;
+
+-- An order that is put away is in no list; its files are in an archive. Nobody takes it up again before it is back.
+alter table public.agent_work_orders add column if not exists archived_at timestamptz;
+do $$ begin
+  if not exists (select from pg_constraint where conname = 'put_away_only_at_the_end') then
+    alter table public.agent_work_orders
+      add constraint put_away_only_at_the_end check (archived_at is null or finished_at is not null);
+  end if;
+end $$;
+create index if not exists agent_work_orders_archived
+  on public.agent_work_orders (created_at, agent_work_order_id) where archived_at is not null;
+
+-- Long journals come in parts, ahead of their order. They count for nothing until `awo_import_v1` takes them.
+create table if not exists public.agent_work_order_imports (
+  for_order text collate "C" not null,
+  first_seq bigint not null,
+  events json not null,
+  created_at timestamptz not null,
+  primary key (for_order, first_seq)
+);
+
+create or replace function public.awo_archive_v1(p_id text) returns json
+language plpgsql set search_path = '' set timezone = 'UTC' set lock_timeout = '3s' as $$
+declare
+  v public.agent_work_orders;
+  v_now timestamptz;
+begin
+  perform public.awo_lock_v1();
+  v_now := public.awo_now_v1();
+  v := public.awo_order_v1(p_id);
+  if v.status not in ('completed', 'failed', 'cancelled') then
+    perform public.awo_refuse_v1(v.status);
+  end if;
+  if v.archived_at is not null then
+    return to_json(v);
+  end if;
+  update public.agent_work_orders set archived_at = v_now, updated_at = v_now, rev = public.awo_next_rev_v1()
+    where order_no = v.order_no returning * into v;
+  return to_json(v);
+end $$;
+
+create or replace function public.awo_unarchive_v1(p_id text) returns json
+language plpgsql set search_path = '' set timezone = 'UTC' set lock_timeout = '3s' as $$
+declare
+  v public.agent_work_orders;
+begin
+  perform public.awo_lock_v1();
+  v := public.awo_order_v1(p_id);
+  if v.archived_at is null then
+    return to_json(v);
+  end if;
+  update public.agent_work_orders
+    set archived_at = null, updated_at = public.awo_now_v1(), rev = public.awo_next_rev_v1()
+    where order_no = v.order_no returning * into v;
+  return to_json(v);
+end $$;
+
+-- What would take an archived order up again is refused here, whichever function tries.
+create or replace function public.awo_stays_archived_v1() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  raise exception 'wrong_state' using errcode = 'PT409', detail = 'archived';
+end $$;
+create or replace trigger agent_work_orders_stay_archived before update of finished_at on public.agent_work_orders
+  for each row when (new.archived_at is not null and new.finished_at is null)
+  execute function public.awo_stays_archived_v1();
+
+-- A page of orders, as awo_list_v1; only those that are put away, or only the others.
+create or replace function public.awo_list_v2(
+  p_statuses text[], p_repository_key text, p_text text, p_limit integer, p_before_at timestamptz, p_before_id text,
+  p_archived boolean
+) returns json language plpgsql stable set search_path = '' set timezone = 'UTC'
+set plan_cache_mode = force_custom_plan set random_page_cost = 1 as $$
+declare
+  v_at timestamptz := coalesce(p_before_at, 'infinity');
+  v_id text := coalesce(p_before_id, '');
+  v_text text := nullif(p_text, '');
+  v_found json;
+begin
+  if p_repository_key is not null then
+    select json_agg(to_json(page)) into v_found from (
+      select o.* from unnest(p_statuses) as wanted (status) cross join lateral (
+        select * from public.agent_work_orders w
+        where w.repository_key = p_repository_key and w.status = wanted.status
+          and (w.archived_at is not null) = p_archived
+          and (w.created_at, w.agent_work_order_id) < (v_at, v_id) and (v_text is null or public.awo_matches_v1(w, v_text))
+        order by w.created_at desc, w.agent_work_order_id desc limit p_limit
+      ) o order by o.created_at desc, o.agent_work_order_id desc limit p_limit
+    ) page;
+  elsif p_statuses is not null then
+    select json_agg(to_json(page)) into v_found from (
+      select o.* from unnest(p_statuses) as wanted (status) cross join lateral (
+        select * from public.agent_work_orders w
+        where w.status = wanted.status and (w.archived_at is not null) = p_archived
+          and (w.created_at, w.agent_work_order_id) < (v_at, v_id) and (v_text is null or public.awo_matches_v1(w, v_text))
+        order by w.created_at desc, w.agent_work_order_id desc limit p_limit
+      ) o order by o.created_at desc, o.agent_work_order_id desc limit p_limit
+    ) page;
+  else
+    select json_agg(to_json(page)) into v_found from (
+      select * from public.agent_work_orders w
+      where (w.archived_at is not null) = p_archived
+        and (w.created_at, w.agent_work_order_id) < (v_at, v_id) and (v_text is null or public.awo_matches_v1(w, v_text))
+      order by w.created_at desc, w.agent_work_order_id desc limit p_limit
+    ) page;
+  end if;
+  return coalesce(v_found, '[]');
+end $$;
+
+-- Tables of ours by what they hold: true for those whose rows name an order, false for those that stand alone.
+create or replace function public.awo_tables_v1(p_of_orders boolean) returns setof text
+language sql stable set search_path = '' as $$
+  select c.relname::text from pg_catalog.pg_class c
+  where c.relnamespace = 'public'::regnamespace and c.relkind = 'r' and c.relname like 'agent\_work\_order%'
+    and c.relname not in ('agent_work_orders', 'agent_work_order_events', 'agent_work_order_change_head',
+                          'agent_work_order_imports')
+    and p_of_orders = exists (select from pg_catalog.pg_attribute a where a.attrelid = c.oid
+                              and a.attname = 'agent_work_order_id' and not a.attisdropped)
+  order by 1
+$$;
+
+-- Rows of a table, in the order of their writing as far as it is known, without what only this database gives.
+create or replace function public.awo_rows_v1(p_table text, p_id text) returns json
+language plpgsql stable set search_path = '' set timezone = 'UTC' as $$
+declare
+  v_key text := (select a.attname from pg_catalog.pg_attribute a
+    where a.attrelid = format('public.%I', p_table)::regclass and a.attidentity <> '' and not a.attisdropped);
+  v_found json;
+begin
+  execute format('select json_agg(%s order by %s) from public.%I t where %s',
+    case when v_key is null then 'to_jsonb(t)' else format('to_jsonb(t) - %L', v_key) end,
+    coalesce('t.' || quote_ident(v_key), 'to_jsonb(t)::text'), p_table,
+    case when p_id is null then 'true' else format('t.agent_work_order_id = %L', p_id) end) into v_found;
+  return coalesce(v_found, '[]');
+end $$;
+
+-- One order with all that names it, from one snapshot; its journal up to `last_seq` is read by awo_events_v1.
+create or replace function public.awo_export_v1(p_id text) returns json
+language plpgsql stable set search_path = '' set timezone = 'UTC' as $$
+declare
+  v public.agent_work_orders;
+begin
+  select * into v from public.agent_work_orders where agent_work_order_id = p_id;
+  if not found then
+    raise exception 'not_found' using errcode = 'PT404';
+  end if;
+  return json_build_object('order', to_json(v), 'tables', (
+    select coalesce(json_object_agg(t.name, t.rows), '{}') from (
+      select name, public.awo_rows_v1(name, p_id) as rows from public.awo_tables_v1(true) as name) t
+    where t.rows::text <> '[]'));
+end $$;
+
+-- Rows into a table: the columns that they name. One that this database does not know is refused, unless it is null.
+create or replace function public.awo_put_rows_v1(p_table text, p_rows jsonb, p_clash text) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_row jsonb;
+  v_names text;
+  v_unknown text;
+begin
+  for v_row in select jsonb_strip_nulls(e) from jsonb_array_elements(p_rows) e loop
+    select string_agg(quote_ident(k), ', ') filter (where a.attname is not null),
+           min(k) filter (where a.attname is null)
+      into v_names, v_unknown
+      from jsonb_object_keys(v_row) k left join pg_catalog.pg_attribute a
+        on a.attrelid = to_regclass(format('public.%I', p_table)) and a.attname = k and a.attnum > 0
+        and not a.attisdropped;
+    if v_unknown is not null then
+      raise exception 'unknown_column' using errcode = 'PT422', detail = p_table || '.' || v_unknown;
+    end if;
+    execute format('insert into public.%I (%s) select %s from jsonb_populate_record(null::public.%I, $1) %s',
+      p_table, v_names, v_names, p_table, p_clash) using v_row;
+  end loop;
+end $$;
+
+-- No token is ever given twice, also not one that another store gave. The caller holds the head.
+create or replace function public.awo_raise_fence_v1(p_token bigint) returns void
+language sql volatile set search_path = '' as $$
+  select setval('public.agent_work_order_fence_seq', p_token) from public.agent_work_order_fence_seq
+  where p_token > last_value
+$$;
+
+create or replace function public.awo_import_part_v1(p_id text, p_first_seq bigint, p_events json) returns void
+language sql volatile set search_path = '' set lock_timeout = '3s' as $$
+  insert into public.agent_work_order_imports (for_order, first_seq, events, created_at)
+    values (p_id, p_first_seq, p_events, public.awo_now_v1())
+    on conflict (for_order, first_seq) do update set events = excluded.events, created_at = excluded.created_at
+$$;
+
+-- p_order: `order`, `tables` and the journal's last `events`. All of it is there afterwards, or nothing; false if there
+-- is an order of that id already.
+create or replace function public.awo_import_v1(p_order jsonb) returns boolean
+language plpgsql set search_path = '' set timezone = 'UTC' set lock_timeout = '3s' as $$
+declare
+  v_id text := p_order #>> '{order,agent_work_order_id}';
+  v_table text;
+  v_last bigint;
+begin
+  perform public.awo_lock_v1();
+  if exists (select from public.agent_work_orders where agent_work_order_id = v_id) then
+    delete from public.agent_work_order_imports where for_order = v_id;
+    return false;
+  end if;
+  if exists (select from public.agent_work_orders where idempotency_key = p_order #>> '{order,idempotency_key}') then
+    raise exception 'import_conflict' using errcode = 'PT409';
+  end if;
+  insert into public.agent_work_order_repositories (repository_key, repository_url, created_at)
+    values (p_order #>> '{order,repository_key}', p_order #>> '{order,repository_url}', public.awo_now_v1())
+    on conflict (repository_key) do nothing;
+  perform public.awo_put_rows_v1('agent_work_orders',
+    jsonb_build_array((p_order -> 'order') || jsonb_build_object('rev', public.awo_next_rev_v1())), '');
+  for v_table in select jsonb_object_keys(p_order -> 'tables') loop
+    if v_table not in (select * from public.awo_tables_v1(true)) then
+      raise exception 'unknown_column' using errcode = 'PT422', detail = v_table;
+    end if;
+    perform public.awo_put_rows_v1(v_table, p_order -> 'tables' -> v_table, '');
+  end loop;
+  v_last := coalesce((p_order #>> '{events,0,0}')::bigint, 9223372036854775807);
+  insert into public.agent_work_order_events (agent_work_order_id, seq, at, kind, step_order, attempt, payload)
+    select v_id, (e ->> 0)::bigint, (e ->> 1)::timestamptz, e ->> 2, (e ->> 3)::integer, (e ->> 4)::integer, e ->> 5
+    from public.agent_work_order_imports p, json_array_elements(p.events) e
+    where p.for_order = v_id and p.first_seq < v_last
+    union all
+    select v_id, (e ->> 0)::bigint, (e ->> 1)::timestamptz, e ->> 2, (e ->> 3)::integer, (e ->> 4)::integer, e ->> 5
+    from jsonb_array_elements(p_order -> 'events') e;
+  delete from public.agent_work_order_imports where for_order = v_id;
+  if (p_order #>> '{order,last_seq}')::bigint is distinct from (
+    select count(*) from public.agent_work_order_events where agent_work_order_id = v_id
+  ) then
+    raise exception 'incomplete_import' using errcode = 'PT422';
+  end if;
+  perform public.awo_raise_fence_v1(greatest((p_order #>> '{order,settled_token}')::bigint,
+                                             (p_order #>> '{order,lease_token}')::bigint));
+  return true;
+end $$;
+
+create or replace function public.awo_surroundings_v1() returns json
+language sql stable set search_path = '' as $$
+  select json_build_object(
+    'tables', (select coalesce(json_object_agg(name, public.awo_rows_v1(name, null)), '{}')
+               from public.awo_tables_v1(false) as name),
+    'fence', (select case when is_called then last_value else 0 end from public.agent_work_order_fence_seq))
+$$;
+
+-- Adds what is not there; of a repository that is there only its place in the line moves on.
+create or replace function public.awo_import_surroundings_v1(p_given jsonb) returns void
+language plpgsql set search_path = '' set timezone = 'UTC' set lock_timeout = '3s' as $$
+declare
+  v_table text;
+  v_row jsonb;
+begin
+  perform public.awo_lock_v1();
+  for v_table, v_row in
+    select t.key, e from jsonb_each(p_given -> 'tables') t, jsonb_array_elements(t.value) with ordinality r (e, n)
+    order by t.key, n
+  loop
+    if v_table not in (select * from public.awo_tables_v1(false)) then
+      raise exception 'unknown_column' using errcode = 'PT422', detail = v_table;
+    end if;
+    if v_table = 'agent_work_order_repositories' then
+      update public.agent_work_order_repositories r
+        set last_claim_token = greatest(r.last_claim_token, (v_row ->> 'last_claim_token')::bigint)
+        where r.repository_key = v_row ->> 'repository_key';
+      continue when found;
+    elsif v_table = 'agent_work_order_settings_audit' then
+      continue when exists (select from public.agent_work_order_settings_audit a
+        where a.at = (v_row ->> 'at')::timestamptz and a.setting = v_row ->> 'setting'
+          and a.action = v_row ->> 'action' and a.changed_by = v_row ->> 'changed_by'
+          and a.old_value is not distinct from v_row ->> 'old_value'
+          and a.new_value is not distinct from v_row ->> 'new_value');
+      v_row := v_row || jsonb_build_object('request_id', 'import-' || gen_random_uuid());
+    end if;
+    perform public.awo_put_rows_v1(v_table, jsonb_build_array(v_row), 'on conflict do nothing');
+  end loop;
+  perform public.awo_raise_fence_v1((p_given ->> 'fence')::bigint);
+end $$;
+
+create or replace function public.awo_census_v1() returns json
+language sql stable set search_path = '' as $$
+  select json_build_object(
+    'orders', (select coalesce(json_object_agg(g.status, g.orders), '{}') from (
+      select status, count(*) as orders from public.agent_work_orders group by status) g),
+    'steps', (select count(*) from public.agent_work_order_steps),
+    'events', (select count(*) from public.agent_work_order_events),
+    'artifacts', (select count(*) from public.agent_work_order_artifacts),
+    'repositories', (select count(*) from public.agent_work_order_repositories),
+    'audit', (select count(*) from public.agent_work_order_settings_audit))
+$$;
+
+-- Tokens of another store are passed over by setting the sequence.
+grant update on sequence public.agent_work_order_fence_seq to service_role;
+
+do $$ begin
+  if to_regclass('public.archon_migrations') is not null then
+    insert into public.archon_migrations (version, migration_name)
+      values ('awo-0.1.0', '010_import') on conflict (version, migration_name) do nothing;
+  end if;
+end $$;
+update public.agent_work_order_change_head set schema_version = greatest(schema_version, 10);
+select public.awo_close_v1();
+notify pgrst, 'reload schema';
+commit;
+
+-- Agent Work Orders, part 11: what a run has to write down in one moment goes in one request.
+-- Safe to run again. Nothing here knows a rule of its own: it calls the verbs of part 4, one after the other.
+begin;
+
+-- Locks the head first wherever one of the verbs would. A batch whose first event is there was written before: by that,
+-- and by nothing else, a repeated one is known; it renews the lease and changes nothing.
+create or replace function public.awo_write_v1(
+  p_id text, p_token bigint, p_lease_seconds double precision, p_first_seq bigint, p_started jsonb, p_changes jsonb,
+  p_artifacts jsonb, p_events jsonb, p_finished jsonb
+) returns json language plpgsql set search_path = '' set timezone = 'UTC' set lock_timeout = '3s' as $$
+declare
+  v public.agent_work_orders;
+  v_rev bigint;
+  v_artifact jsonb;
+  v_appended json;
+begin
+  if coalesce(p_started, p_changes, p_finished) is not null then
+    perform public.awo_lock_v1();
+  end if;
+  v := public.awo_held_v1(p_id, p_token);
+  if jsonb_array_length(p_events) = 0 or p_first_seq > v.last_seq then
+    if p_started is not null then
+      v_rev := public.awo_start_step_v1(p_id, p_token, (p_started ->> 'step_order')::integer,
+                                        p_started ->> 'step_name', p_started ->> 'agent_name');
+    end if;
+    if p_changes is not null then
+      v_rev := coalesce(public.awo_record_v1(p_id, p_token, p_changes), v_rev);
+    end if;
+    for v_artifact in select * from jsonb_array_elements(p_artifacts) loop
+      perform public.awo_put_artifact_v1(p_id, p_token, v_artifact);
+    end loop;
+    if jsonb_array_length(p_events) > 0 then
+      v_appended := public.awo_append_v1(p_id, p_token, p_first_seq, p_events);
+    end if;
+    if p_finished is not null then
+      v_rev := coalesce(public.awo_finish_step_v1(p_id, p_token, p_finished), v_rev);
+    end if;
+  end if;
+  return json_build_object('rev', v_rev, 'appended', v_appended, 'last_seq', v.last_seq,
+                           'renewed', public.awo_renew_v2(p_id, p_token, p_lease_seconds));
+end $$;
+
+do $$ begin
+  if to_regclass('public.archon_migrations') is not null then
+    insert into public.archon_migrations (version, migration_name)
+      values ('awo-0.1.0', '011_economy') on conflict (version, migration_name) do nothing;
+  end if;
+end $$;
+update public.agent_work_order_change_head set schema_version = greatest(schema_version, 11);
+select public.awo_close_v1();
+notify pgrst, 'reload schema';
+commit;

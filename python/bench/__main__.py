@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 
-from . import database, idle, load, scratch, stall, start, stream
+from . import database, idle, load, requests, scratch, stall, start, stream
 from .figures import Figure, keep, show
 from .scale import FULL, QUICK, Scale
 from .scratch import ROOT, SCRATCH
@@ -19,6 +19,7 @@ SUBJECTS: dict[str, Callable[[Scale], list[Figure]]] = {
     "idle": idle.measure,
     "load": load.measure,
     "database": database.measure,
+    "requests": requests.measure,
 }
 
 

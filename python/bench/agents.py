@@ -100,6 +100,25 @@ def trickling(folder: Path, count: int, pause: float) -> Path:
     )
 
 
+def working(folder: Path, count: int, seconds: float) -> Path:
+    """Says so many lines in about that time, and leaves a change with a check of its own that passes."""
+    head, tail = lines(init()), lines(result())
+    before, after = lines(spoken("@")).split("@")
+    return _program(
+        folder,
+        f"#!{sys.executable} -SIE\n"
+        "import sys, time\n"
+        f"if '--version' in sys.argv: sys.exit(print({VERSION!r}))\n"
+        "say = lambda text: (sys.stdout.write(text), sys.stdout.flush())\n"
+        f"say({head!r})\n"
+        f"for number in range({count}):\n"
+        f"    time.sleep({seconds} / {count})\n"
+        f"    say({before!r} + str(number) + {after!r})\n"
+        "open('Makefile', 'w').write('test:\\n\\ttrue\\n')\n"
+        f"say({tail!r})\n",
+    )
+
+
 def bursting(folder: Path, starts: Starts, count: int) -> Path:
     """Says that it started, then prints so many lines, numbered from 0, as fast as `cat` can."""
     # As long as what an agent says in a line, on average.

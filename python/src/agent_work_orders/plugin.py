@@ -2,16 +2,16 @@
 
 import logging
 import os
-import pwd
 import signal
 import socket
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import anyio.lowlevel
@@ -20,28 +20,38 @@ from fastapi import APIRouter, FastAPI
 
 from .agent.checks import CommandChecks
 from .agent.claude_cli import ClaudeCli
-from .agent.confinement import Confinement, choose_confinement
+from .agent.confinement import Confinement, choose_confinement, ids_of
 from .agent.probe import probe_claude
 from .agent.strays import OWNER_MARKER, RUN_MARKER, is_alive, process_identity, sweep_strays
 from .api import router as api_router
 from .api.deps import STATE_NAME, ApiContext, HealthCheck, SwitchedOff, WorkerStatus
 from .api.guard import GuardPolicy
-from .checkout import GitCheckouts
+from .archive.orders import OrderArchive
+from .archive.s3 import Bucket, S3Shelf
+from .archive.shelf import DirectoryShelf, Shelf
+from .checkout import CleanUp, DiskVolume, GitCheckouts, Room
 from .desk.desk import Desk
 from .desk.home import look_at_storage, prepare_home
 from .desk.live import LiveSettings
+from .desk.repositories import RepositoryDesk, options_of
 from .desk.results import LastResults
+from .desk.workflows import WorkflowFiles
 from .domain.errors import WorkOrderError, WrongState
 from .domain.redaction import Redactor
-from .domain.repository import HostPolicy, Repository, parse_repository_url
+from .domain.registry import Verification
+from .domain.repository import HostPolicy, Repository, RepositoryOptions, parse_repository_url
+from .domain.retention import GB, MB, Marks, Pressure, Rules
 from .domain.setting import Finding, Offer, Subject
+from .domain.workflow import Workflows
 from .forge.github import GitHubForge
 from .forge.probe import GitHubProbe
 from .host import HostSecrets, HostSettings, supabase_project
-from .ports import Limits, SecretKeeper, Secrets, StoredSettings, Tools
+from .metrics import Catalogue, Exposition, ObservedStore
+from .ports import Limits, SecretKeeper, Secrets, Store, StoredSettings, Tools
 from .settings import InvalidSettings, Settings
 from .store.sqlite import SqliteStore
 from .store.supabase import SupabaseStore
+from .worker.janitor import Janitor
 from .worker.reaper import Reaper
 from .worker.worker import Worker
 
@@ -100,7 +110,11 @@ async def _open(stack: AsyncExitStack, environ: Mapping[str, str]) -> ApiContext
     redactor = Redactor()
     redactor.register(live.current().api_token)
     known = _Registered(secrets, redactor)
-    tools, store = await build_tools(stack, live, known, redactor)
+    workflows = WorkflowFiles(live.current().config / "workflows", lambda: live.current().commands)
+    await to_thread.run_sync(workflows.look)
+    tools, store = await build_tools(stack, live, known, redactor, workflows.current)
+    catalogue = Catalogue()
+    tools = replace(tools, store=cast(Store, ObservedStore(tools.store, catalogue)))
     desk = Desk(
         live,
         stored,
@@ -111,11 +125,17 @@ async def _open(stack: AsyncExitStack, environ: Mapping[str, str]) -> ApiContext
         testers_of(live, known, tools, store),
         LastResults(live.current().home / "logs" / "settings-tests.json"),
     )
-    return await stack.enter_async_context(run_plugin(live, tools, desk, rehearsal))
+    registry = RepositoryDesk(tools.store, store, redactor, tools.repository, tools.workflows, verifier_of(live, known))
+    context = await stack.enter_async_context(run_plugin(live, tools, desk, registry, workflows, rehearsal, catalogue))
+    return replace(context, archive=archive_of(live, known, tools, store))
 
 
 async def build_tools(
-    stack: AsyncExitStack, live: LiveSettings, secrets: Secrets, redactor: Redactor
+    stack: AsyncExitStack,
+    live: LiveSettings,
+    secrets: Secrets,
+    redactor: Redactor,
+    workflows: Callable[[], Workflows] = Workflows,
 ) -> tuple[Tools, SqliteStore | SupabaseStore]:
     """The toolbox of a server; what has to be closed is put on the stack. Live settings are asked for at every use."""
     start = live.current()
@@ -139,20 +159,39 @@ async def build_tools(
             model=now.claude_model,
             verify_command=now.verify_command,
             commands_dir=now.commands,
+            # Who has the only disk there is would show unfinished work to others for nothing.
+            push_checkpoints=isinstance(store, SupabaseStore) if now.push_checkpoints is None else now.push_checkpoints,
+            order_quota_mb=now.order_quota_mb,
         )
 
     store = await _open_store(stack, start, redactor)
+    checks = CommandChecks(confinement)
+
+    async def options(repository: Repository) -> RepositoryOptions:
+        return await options_of(store, repository)
+
+    def marks() -> Marks:
+        now = live.current()
+        return Marks(low_bytes=round(now.disk_low_gb * GB), min_free_bytes=round(now.disk_min_free_gb * GB))
+
+    room = Room(start.repositories, marks)
+    process_marks = {RUN_MARKER: "git", OWNER_MARKER: process_identity()}
     tools = Tools(
         store=store,
+        volume=DiskVolume(start.repositories, start.work_orders, marks, room, process_marks=process_marks),
         checkouts=GitCheckouts(
             start.repositories,
             freshness=lambda: timedelta(seconds=live.current().fetch_freshness),
             insecure_hosts=lambda: live.current().insecure_repository_hosts,
-            agent_user=_ids_of(start.agent_user),
-            marks={RUN_MARKER: "git", OWNER_MARKER: process_identity()},
+            agent_user=ids_of(start.agent_user) if start.agent_user else None,
+            marks=process_marks,
+            room=room,
+            prepared=lambda: live.current().prepared_checkouts,
+            repository=repository,
+            clean_up=CleanUp(checks, options, redactor, start.work_orders),
         ),
         agent=_claude(live, confinement),
-        checks=CommandChecks(confinement),
+        checks=checks,
         forge=GitHubForge(
             lambda: live.current().github_api_url, lambda repository: secrets.get("GITHUB_TOKEN", repository)
         ),
@@ -162,8 +201,63 @@ async def build_tools(
         repository=repository,
         work_orders_dir=start.work_orders,
         rehearsal=start.rehearsal,
+        options=options,
+        workflows=workflows,
     )
     return tools, store
+
+
+def archive_of(
+    live: LiveSettings, secrets: Secrets, tools: Tools, store: SqliteStore | SupabaseStore
+) -> OrderArchive:
+    """Where orders are put away: a bucket where one is named, else a directory."""
+
+    async def shelf() -> Shelf:
+        now = live.current()
+        if now.archive_s3_bucket is None:
+            return DirectoryShelf(now.archive)
+        return S3Shelf(
+            Bucket(
+                now.archive_s3_bucket,
+                endpoint=now.archive_s3_endpoint,
+                region=now.archive_s3_region,
+                prefix=now.archive_s3_prefix,
+                access_key_id=await secrets.get("AWO_ARCHIVE_S3_ACCESS_KEY_ID"),
+                secret_access_key=await secrets.get("AWO_ARCHIVE_S3_SECRET_ACCESS_KEY"),
+            )
+        )
+
+    # `build_tools` made them: their branches can be carried, which the workflow need not know.
+    checkouts = cast(GitCheckouts, tools.checkouts)
+    return OrderArchive(store, checkouts, shelf, tools.repository, secrets, tools.work_orders_dir)
+
+
+def janitor_of(live: LiveSettings, tools: Tools, worker_id: str) -> Janitor:
+    """Clean-up of this server's disk, by the rules that are in force when it begins."""
+
+    def rules() -> Rules:
+        now = live.current()
+        return Rules(
+            checkouts=timedelta(days=now.retention_days),
+            artifacts=timedelta(days=now.retention_artifact_days),
+            orders=timedelta(days=now.retention_event_days),
+            mirrors=timedelta(days=now.retention_mirror_days),
+            max_bytes=None if now.retention_max_gb is None else round(now.retention_max_gb * GB),
+            max_checkouts=now.retention_max_checkouts,
+        )
+
+    if tools.volume is None:
+        raise ValueError("a server without a disk has nothing to clean")
+    return Janitor(tools, tools.volume, rules, worker_id)
+
+
+async def open_janitor(stack: AsyncExitStack, environ: Mapping[str, str]) -> Janitor:
+    """Clean-up without a server, for the command line; WorkOrderError or InvalidSettings when it cannot be."""
+    live, redactor = LiveSettings(environ, HostSettings()), Redactor()
+    await live.open()
+    await to_thread.run_sync(prepare_home, live.current())
+    tools, _ = await build_tools(stack, live, _Registered(HostSecrets(), redactor), redactor)
+    return janitor_of(live, tools, f"{_this_machine()}/{process_identity()}")
 
 
 async def _open_store(stack: AsyncExitStack, start: Settings, redactor: Redactor) -> SqliteStore | SupabaseStore:
@@ -212,6 +306,24 @@ def testers_of(
     return {"github": github, "claude": claude, "database": database, "storage": storage}
 
 
+def verifier_of(
+    live: LiveSettings, secrets: Secrets
+) -> Callable[[Repository, RepositoryOptions], Awaitable[Verification]]:
+    """How a configured repository is tried: with its own token, or the one for all."""
+
+    async def verify(repository: Repository, options: RepositoryOptions) -> Verification:
+        try:
+            token = await secrets.get("GITHUB_TOKEN", repository)
+        except WorkOrderError as error:
+            told = Finding(name="token", ok=False, detail=error.message, next_action=error.next_action)
+            return Verification(False, (told,))
+        probe = GitHubProbe(live.current().github_api_url, token, repository, base_branch=options.base_branch)
+        found = await probe.findings()
+        return Verification(all(one.ok for one in found if one.required), tuple(found), probe.default_branch)
+
+    return verify
+
+
 async def _settings_can_be_read(live: LiveSettings) -> Finding:
     await live.refresh()
     if live.stored_problem:
@@ -236,13 +348,20 @@ def _claude(live: LiveSettings, confinement: Confinement, max_retries: int = 4) 
 
 @asynccontextmanager
 async def run_plugin(
-    live: LiveSettings, tools: Tools, desk: Desk, rehearsal: dict[str, str] | None
+    live: LiveSettings,
+    tools: Tools,
+    desk: Desk,
+    registry: RepositoryDesk,
+    workflows: WorkflowFiles,
+    rehearsal: dict[str, str] | None,
+    catalogue: Catalogue,
 ) -> AsyncIterator[ApiContext]:
     """Runs worker, reaper and the look-out for new settings while the block lasts; then every claim is given back."""
     confinement = choose_confinement(live.current().agent_user)
     stopping = anyio.Event()
     worker = Worker(tools, f"{_this_machine()}/{process_identity()}")
     reaper = Reaper(tools, _dead_among)
+    janitor = janitor_of(live, tools, worker.worker_id)
 
     def guard_policy() -> GuardPolicy:
         now = live.current()
@@ -253,9 +372,21 @@ async def run_plugin(
             token=now.api_token,
         )
 
+    streams: set[object] = set()
     context = ApiContext(
         tools=tools,
+        metrics=Exposition(
+            catalogue,
+            tools.store,
+            {"repositories": live.current().repositories, "work_orders": live.current().work_orders},
+            lambda: (live.current().max_concurrent, worker.busy),
+            lambda: tools.redactor.count,
+            lambda: len(streams),
+        ),
+        streams=streams,
         desk=desk,
+        registry=registry,
+        cleaner=janitor,
         guard_policy=guard_policy,
         stopping=stopping,
         health=lambda: check_health(live.current(), tools, desk),
@@ -267,7 +398,10 @@ async def run_plugin(
     with stop_on_signals(stopping):
         async with anyio.create_task_group() as services:
             services.start_soon(_kept_running, "reaper", reaper.run, stopping)
+            services.start_soon(_kept_running, "janitor", janitor.run, stopping)
             services.start_soon(_kept_running, "look-out for settings", live.run, stopping)
+            services.start_soon(_kept_running, "stock of checkouts", lambda: tools.checkouts.run(stopping), stopping)
+            services.start_soon(_kept_running, "look-out for workflows", workflows.run, stopping)
             async with anyio.create_task_group() as work:
                 work.start_soon(_kept_running, "worker", lambda: worker.run(stopping), stopping)
                 if rehearsal:
@@ -282,6 +416,7 @@ async def check_health(settings: Settings, tools: Tools, desk: Desk) -> list[Hea
     checks = [await _checked("store", tools.store.check, "The state can be read and written.")]
     checks.append(await _checked("agent", tools.agent.describe, "The agent can be started."))
     checks.append(await to_thread.run_sync(_folder_check, settings.repositories))
+    checks.append(await to_thread.run_sync(_disk_check, tools))
     checks.append(
         await _secret_check(
             "claude_credentials",
@@ -302,6 +437,7 @@ async def check_health(settings: Settings, tools: Tools, desk: Desk) -> list[Hea
             "Save one in Archon's settings or set GITHUB_TOKEN (contents and pull requests, read and write).",
         )
     )
+    checks.append(_workflows_check(tools.workflows()))
     found = desk.health()
     checks.append(HealthCheck(found.name, found.ok, found.detail, found.next_action, required=found.required))
     return checks
@@ -429,6 +565,37 @@ async def _checked(name: str, ask: Callable[[], Awaitable[str | None]], well: st
         return HealthCheck(name, False, error.message, error.next_action)
 
 
+def _workflows_check(known: Workflows) -> HealthCheck:
+    if not known.problems:
+        return HealthCheck("workflows", True, f"{len(list(known))} workflows can be used.", required=False)
+    return HealthCheck(
+        "workflows",
+        False,
+        " ".join(f"{problem}." for problem in known.problems),
+        "Correct what is named; what was read before stays in force.",
+        required=False,
+    )
+
+
+def _disk_check(tools: Tools) -> HealthCheck:
+    if tools.volume is None:
+        return HealthCheck("disk", True, "Nobody looks at the disk.", required=False)
+    try:
+        space, marks = tools.volume.space()
+    except OSError as error:
+        action = "Look at the volume; the server's log names what it could not do."
+        return HealthCheck("disk", False, f"The disk cannot be looked at: {error.strerror}.", action, required=False)
+    found = f"{space.free_bytes / MB:,.0f} MB are free on the volume of the repositories"
+    if space.pressure(marks) is Pressure.OK:
+        return HealthCheck("disk", True, f"{found}.", required=False)
+    action = "Make room: POST /api/awo/cleanup?dry_run=true says what could go, and why the rest stays."
+    if space.pressure(marks) is Pressure.LOW:
+        early = "clean-up removes early what nobody needs"
+        return HealthCheck("disk", False, f"Only {found}; {early}.", action, required=False)
+    wait = f"less than the {marks.min_free_bytes / MB:,.0f} MB that stay free: new work orders wait"
+    return HealthCheck("disk", False, f"Only {found}, {wait}.", action, required=False)
+
+
 def _folder_check(folder: Path) -> HealthCheck:
     if os.access(folder, os.W_OK | os.X_OK):
         return HealthCheck("storage", True, f"{folder} can be written.")
@@ -449,13 +616,3 @@ def _this_machine() -> str:
     except OSError:
         return socket.gethostname()
     return f"{socket.gethostname()}-{boot}-{space}"
-
-
-def _ids_of(agent_user: str | None) -> tuple[int, int] | None:
-    if not agent_user:
-        return None
-    uid, _, gid = agent_user.partition(":")
-    if uid.isdigit() and gid.isdigit():
-        return int(uid), int(gid)
-    entry = pwd.getpwuid(int(uid)) if uid.isdigit() else pwd.getpwnam(uid)
-    return entry.pw_uid, int(gid) if gid else entry.pw_gid

@@ -1,17 +1,23 @@
 """Everything the workflow, the worker and the API need from the outside world, on one page."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
+from anyio import Event as Signal
 from anyio.lowlevel import checkpoint
 
+from .domain.conversation import Answer, Approval, Asking, Message, NewMessage
 from .domain.errors import FailureClass
 from .domain.events import Draft, Event, Payload
+from .domain.exported import Census, ExportedOrder, Surroundings
 from .domain.redaction import Redactor
-from .domain.repository import Repository
+from .domain.registry import Configuration, RegistryEntry, Verification
+from .domain.repository import Repository, RepositoryOptions
+from .domain.retention import Aside, Kept, Marks, Reason, Space
 from .domain.setting import AuditEntry, Offer, SecretView, SettingsPage, Subject, TestResult
 from .domain.status import Status, WaitingReason
 from .domain.work_order import (
@@ -25,6 +31,9 @@ from .domain.work_order import (
     StepResult,
     WorkOrder,
 )
+from .domain.workflow import Workflows
+
+NO_OPTIONS = RepositoryOptions()
 
 # --- Store -----------------------------------------------------------------------------------------------------------
 
@@ -38,6 +47,15 @@ class Enqueued:
 
 
 @dataclass(frozen=True)
+class Sent:
+    """A message and its order as it then is. `created` is False when its idempotency key had been used before."""
+
+    order: WorkOrder
+    message: Message
+    created: bool
+
+
+@dataclass(frozen=True)
 class ListQuery:
     """A page of orders, newest first. `before` is the (created_at, id) of the last one seen."""
 
@@ -46,6 +64,8 @@ class ListQuery:
     text: str | None = None
     limit: int = 50
     before: tuple[datetime, str] | None = None
+    # Only those that are put away, or only the others.
+    archived: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,6 +75,38 @@ class Reaped:
     order_id: str
     worker_id: str
     status: Status
+
+
+@dataclass(frozen=True)
+class StepStart:
+    """A step that a run begins."""
+
+    step_order: int
+    step_name: str
+    agent_name: str
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a run has to write down, in the order in which it happened: one batch holds one step's end at most.
+
+    Events are numbered from `first_seq` on. A batch is repeated as it was, never cut anew.
+    """
+
+    first_seq: int
+    started: StepStart | None = None
+    changes: OrderChanges | None = None
+    artifacts: tuple[Artifact, ...] = ()
+    drafts: tuple[Draft, ...] = ()
+    finished: StepResult | None = None
+
+
+@dataclass(frozen=True)
+class Written:
+    """The journal's new last seq, and what the renewed lease tells its holder."""
+
+    last_seq: int
+    renewal: Renewal
 
 
 @dataclass(frozen=True)
@@ -80,6 +132,10 @@ class Store(Protocol):
 
     async def enqueue(self, new: NewWorkOrder) -> Enqueued: ...
     async def get(self, order_id: str) -> WorkOrder: ...
+    async def find(self, order_ids: Sequence[str]) -> list[WorkOrder]:
+        """Those of these that exist, in no order."""
+        ...
+
     async def steps(self, order_id: str) -> list[Step]: ...
     async def list_orders(self, query: ListQuery) -> list[WorkOrder]: ...
     async def counts(self) -> Counts: ...
@@ -95,13 +151,36 @@ class Store(Protocol):
         """The journal's new last seq. What is already there is dropped; a gap raises SequenceGap."""
         ...
 
+    async def write(self, claim: Claim, batch: Batch, lease: timedelta) -> Written:
+        """All of a batch in one transaction, which also renews the lease.
+
+        The same as start_step, record, put_artifact, append and finish_step, one after the other. A batch whose first
+        event is there was written before: then only the lease is renewed.
+        """
+        ...
+
     async def record(self, claim: Claim, changes: OrderChanges) -> None: ...
     async def start_step(self, claim: Claim, step_order: int, step_name: str, agent_name: str) -> None: ...
     async def finish_step(self, claim: Claim, result: StepResult) -> None:
         """Also adds the step's cost and tokens to the order and, if completed or skipped, moves `next_step`."""
         ...
 
-    async def finish(self, claim: Claim, outcome: Outcome) -> WorkOrder: ...
+    async def finish(self, claim: Claim, outcome: Outcome) -> WorkOrder:
+        """Ends the order; it is pending again, as its next attempt, where a message was not delivered yet."""
+        ...
+
+    async def ask(self, claim: Claim, asking: Asking) -> WorkOrder:
+        """Parks the order until a person has answered; the event that asks is the question's identity."""
+        ...
+
+    async def hear(self, claim: Claim, first_seq: int) -> list[Message]:
+        """What the agent was not given yet, oldest first. New messages are told in the journal from `first_seq` on."""
+        ...
+
+    async def deliver(self, claim: Claim, message_ids: Sequence[str]) -> None:
+        """A turn of the agent that was given these messages has ended, and its work is kept."""
+        ...
+
     async def wait(
         self, claim: Claim, reason: WaitingReason, until: datetime | None, message: str, next_action: str
     ) -> WorkOrder: ...
@@ -113,8 +192,58 @@ class Store(Protocol):
     async def cancel(self, order_id: str) -> WorkOrder: ...
     async def retry(self, order_id: str, from_step: int | None) -> WorkOrder: ...
     async def delete(self, order_id: str) -> None: ...
+    async def answer(self, order_id: str, given: Answer) -> WorkOrder:
+        """The first answer to a question counts; AlreadyAnswered says who gave it. WrongState when it is not open."""
+        ...
+
+    async def send_message(self, order_id: str, new: NewMessage) -> Sent:
+        """Lays a message before the order's agent: before its next turn, or in a new attempt if the order has ended."""
+        ...
+
+    async def approvals(self, order_id: str) -> list[Approval]: ...
+    async def messages(self, order_id: str) -> list[Message]: ...
+    async def save_repository(self, wanted: Configuration, version: int | None, by: str) -> RegistryEntry:
+        """What an operator says of a repository, as a whole. `version` is the one that was read: 0 for none yet, None
+        for whatever is there; SettingsChanged, or NotFound, when it is another. A new limit holds at the next claim.
+        """
+        ...
+
+    async def forget_repository(self, key: str, version: int | None) -> None:
+        """Nothing of what was configured stays; its orders do. Errors as in `save_repository`."""
+        ...
+
+    async def note_verification(self, key: str, verification: Verification) -> RegistryEntry:
+        """Kept with the time; no change of the version. NotFound if it is not configured."""
+        ...
+
+    async def repositories(
+        self, limit: int = 200, after: str | None = None, *, everything: bool = False
+    ) -> list[RegistryEntry]:
+        """By key, only those behind `after`; configured ones, or also those that orders merely named."""
+        ...
+
+    async def repository(self, key: str) -> RegistryEntry | None:
+        """None for one that nobody ever named."""
+        ...
+
+    async def archive(self, order_id: str) -> WorkOrder:
+        """Puts an order that has ended away: out of the lists, and nobody retries it before it is back."""
+        ...
+
+    async def unarchive(self, order_id: str) -> WorkOrder: ...
     async def reap(self, limit: int, dead_workers: Sequence[str] = ()) -> list[Reaped]:
         """Takes back claims whose lease expired, and all those of workers known to be dead."""
+        ...
+
+    async def take_duty(self, duty: str, worker_id: str, lease: timedelta) -> bool:
+        """Whether the duty is this worker's for a lease from now: it was free, run out, or its own already."""
+        ...
+
+    async def remark(self, order_id: str, payload: Payload) -> bool:
+        """Adds an event to the journal of an order that has ended; False, and nothing is added, for any other.
+
+        The same payload again is there once.
+        """
         ...
 
     async def events(
@@ -189,9 +318,17 @@ class Checkout(Protocol):
     base_commit: str
     resumed: bool
 
+    # Whether it was ready before anybody asked, and whether what the repository's set-up command makes is in it.
+    prepared: bool
+    set_up: bool
+
     @property
     def notes(self) -> tuple[str, ...]:
         """What a person should know about it, one sentence each; a checkpoint may add to it."""
+        ...
+
+    async def keep_set_up(self) -> None:
+        """The set-up command has ended well: what it made is no change of the order's, and later checkouts get it."""
         ...
 
     async def checkpoint(self, label: str, message: str) -> Checkpoint:
@@ -202,7 +339,32 @@ class Checkout(Protocol):
         """Pushes `commit` as the order's branch, from the mirror; else StepFailed (auth, conflict, network, git)."""
         ...
 
+    async def share(self, commit: str, token: str | None) -> None:
+        """Pushes a checkpoint to the order's hidden ref of the remote, for servers with another disk; else StepFailed.
+
+        What another server has put there meanwhile is not overwritten: StepFailed (conflict).
+        """
+        ...
+
     async def diff(self, head_commit: str) -> Diff: ...
+
+
+@dataclass(frozen=True)
+class TakenOver:
+    """`complete` is False when the order's newest checkpoint is out of reach. `notes` are for a person to read."""
+
+    complete: bool
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class MirrorView:
+    """A mirror as people see it. `last_fetched_at` is when it was last known to be as new as its remote."""
+
+    repository_key: str
+    size_bytes: int
+    last_fetched_at: datetime | None
+    orders: int
 
 
 class Checkouts(Protocol):
@@ -215,6 +377,8 @@ class Checkouts(Protocol):
         branch: str,
         token: str | None,
         progress: Callable[[str, int], None],
+        *,
+        options: RepositoryOptions = NO_OPTIONS,
     ) -> Checkout:
         """The order's checkout: as it was left if it is still there, else from its last checkpoint, else from the base.
 
@@ -226,8 +390,134 @@ class Checkouts(Protocol):
         """The last checkpoint against the base, from the mirror; NotFound when there is none yet."""
         ...
 
+    async def take_over(
+        self,
+        order: WorkOrder,
+        repository: Repository,
+        branch: str,
+        token: str | None,
+        commits: Sequence[str],
+        progress: Callable[[str, int], None],
+        *,
+        options: RepositoryOptions = NO_OPTIONS,
+    ) -> TakenOver:
+        """Before `open`: the order's newest checkpoint, from the remote if it is not on this disk.
+
+        `commits` are the checkpoints that its journal names, oldest first: nothing else is taken from the remote.
+        Else StepFailed (auth, network, git, disk).
+        """
+        ...
+
+    async def unshare(self, order: WorkOrder, repository: Repository, token: str | None) -> None:
+        """Takes the order's hidden ref away from the remote, if this server knows of one; else StepFailed."""
+        ...
+
+    async def save(self, order: WorkOrder, repository: Repository) -> None:
+        """A last checkpoint of a checkout that nobody works in, if it is there; else StepFailed."""
+        ...
+
     async def remove(self, order: WorkOrder, repository: Repository) -> None:
         """The order's checkout, its refs and nothing else."""
+        ...
+
+    async def clean_up(self, order: WorkOrder, repository: Repository) -> None:
+        """Runs the operator's clean-up command in the order's checkout, if there are both. Before the checkout goes."""
+        ...
+
+    async def run(self, stopping: Signal) -> None:
+        """Makes checkouts ready before anybody asks for them, until the server stops; holds up nobody who waits."""
+        ...
+
+    async def mirrors(self, keys: Sequence[str]) -> list[MirrorView]:
+        """Of the repositories with these keys, the mirrors on this server's disk. Sizes may be a minute old."""
+        ...
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What of ours lies on the disk, and what could not be looked at, one sentence each."""
+
+    kept: tuple[Kept, ...]
+    problems: tuple[str, ...] = ()
+
+
+class Volume(Protocol):
+    """Everything of ours on this server's disk, for clean-up. Touches nothing else, follows no link, enters no other
+    file system."""
+
+    def alone(self) -> AbstractContextManager[bool]:
+        """The right to clean the disk, for one process at a time; False at once if another one has it."""
+        ...
+
+    def space(self) -> tuple[Space, Marks]: ...
+    def has_room_for(self, order_id: str) -> bool:
+        """Whether an order that waits for room may try again."""
+        ...
+
+    def turned_away(self, still_waiting: Collection[str] | None = None) -> bool:
+        """Whether orders were told here that there is no room; of those only the ones that still wait count."""
+        ...
+
+    async def size_of(self, paths: Sequence[Path]) -> int:
+        """What these trees take on the disk now, in bytes."""
+        ...
+
+    async def survey(self) -> Survey:
+        """Sizes may be an hour old."""
+        ...
+
+    async def unsaved(self, order_id: str, *, changed: bool) -> str | None:
+        """Why the order's work must stay: it has commits, or may have, that no remote has; None if it has not.
+
+        `changed`: the order is known to have changed files.
+        """
+        ...
+
+    async def put_aside(self, kept: Kept, reason: Reason, may: Callable[[], Awaitable[bool]]) -> Aside | None:
+        """Renames it aside if `may` still says so; no order can be opened in between. None if it stays or is gone.
+
+        OSError when it cannot be renamed: it then stays as it was. Of a `Kind.ORDER` it is what the mirrors remember.
+        """
+        ...
+
+    async def untold(self) -> list[Aside]:
+        """What was put aside, before or after a crash, and whose removal was not written down."""
+        ...
+
+    async def told(self, aside: Aside) -> None: ...
+    async def sweep(self, at_most: timedelta) -> tuple[bool, list[str]]:
+        """Deletes what was put aside and told of; whether all that can go is gone, and what could not and why."""
+        ...
+
+
+class Branches(Protocol):
+    """What an order keeps in its mirror, as files: its refs, and a bundle of what it has beyond its base commit."""
+
+    async def bundle(self, order: WorkOrder, repository: Repository, folder: Path) -> bool:
+        """Into an empty folder; False, and nothing is written, if the order keeps nothing."""
+        ...
+
+    async def unbundle(self, order: WorkOrder, repository: Repository, token: str | None, folder: Path) -> None:
+        """What `bundle` wrote, perhaps on another volume; else StepFailed (auth, network, git, disk).
+
+        The base commit comes from the remote, so that has to be reachable where the mirror is gone.
+        """
+        ...
+
+
+class Archive(Protocol):
+    """Where orders that have ended are put away. Failures are StepFailed (disk, network, auth, git)."""
+
+    async def archive(self, order_id: str) -> WorkOrder:
+        """Out of the lists, its files on the shelf and gone from here; again, it finishes what was begun."""
+        ...
+
+    async def unarchive(self, order_id: str) -> WorkOrder:
+        """Back with its files, also on a server that never knew it; NotFound where the shelf has none of it."""
+        ...
+
+    async def forget(self, order_id: str) -> None:
+        """Takes an order's files from the shelf; no error if there are none."""
         ...
 
 
@@ -250,6 +540,8 @@ class AgentTurn:
     stall_timeout: timedelta
     max_cost_usd: float | None
     credentials: dict[str, str] = field(default_factory=dict, repr=False)
+    # The operator's own variables for this repository.
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     # Awaited between slices of output: it lets the loop go on, and waits while the listener is behind.
     give_way: Callable[[], Awaitable[None]] = checkpoint
 
@@ -307,9 +599,20 @@ class Checks(Protocol):
     """Runs a repository's own check under the agent's confinement and limits."""
 
     async def run(
-        self, run_id: str, command: Sequence[str], cwd: Path, home: Path, run_dir: Path, timeout: timedelta
+        self,
+        run_id: str,
+        command: Sequence[str],
+        cwd: Path,
+        home: Path,
+        run_dir: Path,
+        timeout: timedelta,
+        *,
+        environment: Mapping[str, str] | None = None,
     ) -> CheckResult:
-        """stdout and stderr together in one file; nothing of it runs on when this returns or raises."""
+        """stdout and stderr together in one file; nothing of it runs on when this returns or raises.
+
+        `environment` comes on top of what every check sees; its names passed `domain.checkout_options`.
+        """
         ...
 
 
@@ -390,6 +693,29 @@ class StoredSettings(Protocol):
         ...
 
 
+class Transfers(Protocol):
+    """Whole orders out of a store and into another. What is there twice is there once: every import may be repeated."""
+
+    async def export_order(self, order_id: str) -> ExportedOrder:
+        """The order with all that hangs on it, as of one instant; NotFound, also when it is deleted meanwhile."""
+        ...
+
+    async def import_order(self, exported: ExportedOrder) -> bool:
+        """The order as it was exported, whole or not at all; its `rev` alone is new. False if it is there already.
+
+        WrongState if another one is there by its id, or if it holds what this store does not know;
+        IdempotencyConflict if another one has its idempotency key.
+        """
+        ...
+
+    async def export_surroundings(self) -> Surroundings: ...
+    async def import_surroundings(self, given: Surroundings) -> None:
+        """Adds what is not there; of a repository that is there only its place in the line moves on."""
+        ...
+
+    async def census(self) -> Census: ...
+
+
 class AuditLog(Protocol):
     """Who changed which setting. The store keeps it."""
 
@@ -416,6 +742,30 @@ class SettingsDesk(Protocol):
     async def test(self, subject: Subject, offer: Offer) -> TestResult: ...
 
 
+class Registry(Protocol):
+    """What the API does with repositories. `by` says who asked; `version` as in Store.save_repository."""
+
+    async def page(self, limit: int, after: str | None) -> list[RegistryEntry]: ...
+    async def read(self, key: str) -> RegistryEntry:
+        """NotFound for one that is not configured."""
+        ...
+
+    async def configure(
+        self, repository: Repository, options: RepositoryOptions, display_name: str | None, by: str
+    ) -> RegistryEntry:
+        """A repository that was not configured before; else SettingsChanged. InvalidInput names the options."""
+        ...
+
+    async def change(self, key: str, changes: Mapping[str, object], version: int | None, by: str) -> RegistryEntry:
+        """Only what is named. InvalidInput names the options, SettingsChanged says that somebody was faster."""
+        ...
+
+    async def forget(self, key: str, version: int | None, by: str) -> None: ...
+    async def verify(self, key: str) -> RegistryEntry:
+        """Does the real thing with the saved token, and keeps what came of it."""
+        ...
+
+
 # --- The toolbox -----------------------------------------------------------------------------------------------------
 
 
@@ -432,6 +782,13 @@ class Limits:
     model: str | None
     verify_command: str | None
     commands_dir: Path | None
+    push_checkpoints: bool = False
+    order_quota_mb: int | None = None
+
+
+async def no_options(repository: Repository) -> RepositoryOptions:
+    """For servers on which nobody speaks of repositories."""
+    return RepositoryOptions()
 
 
 @dataclass(frozen=True)
@@ -448,4 +805,10 @@ class Tools:
     limits: Callable[[], Limits]
     repository: Callable[[str], Repository]
     work_orders_dir: Path
+    # None only where a test has no use for it.
+    volume: Volume | None = None
     rehearsal: bool = False
+    # What the operator says of a repository, asked for anew by every order.
+    options: Callable[[Repository], Awaitable[RepositoryOptions]] = no_options
+    # The workflows as they are now: an operator may add and change some at any time.
+    workflows: Callable[[], Workflows] = Workflows

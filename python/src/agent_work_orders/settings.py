@@ -211,6 +211,112 @@ class Settings(BaseModel):
         Knob("AWO_FETCH_FRESHNESS_SECONDS", unit="seconds"),
         Field(ge=0, le=3600, description="A repository fetched less than this ago is not fetched again."),
     ] = 5.0
+    push_checkpoints: Annotated[
+        Flag | None,
+        Knob("AWO_PUSH_CHECKPOINTS"),
+        Field(
+            description="Whether work in progress goes to a hidden ref of the repository (refs/awo/<order>/head), from "
+            "which another server can go on; when unset, only where servers share their state in Supabase."
+        ),
+    ] = None
+    retention_days: Annotated[
+        int,
+        Knob("AWO_RETENTION_DAYS", unit="days"),
+        Field(ge=1, le=3650, description="How long the checkout of an order that has ended is kept."),
+    ] = 7
+    retention_artifact_days: Annotated[
+        int,
+        Knob("AWO_RETENTION_ARTIFACT_DAYS", unit="days"),
+        Field(ge=1, le=3650, description="How long its prompts, outputs and evidence are kept."),
+    ] = 30
+    retention_event_days: Annotated[
+        int,
+        Knob("AWO_RETENTION_EVENT_DAYS", unit="days"),
+        Field(ge=1, le=36_500, description="How long the order itself and its journal are kept; its files go with it."),
+    ] = 90
+    retention_mirror_days: Annotated[
+        int,
+        Knob("AWO_RETENTION_MIRROR_DAYS", unit="days"),
+        Field(ge=1, le=3650, description="How long a mirror that no order needs is kept after its last use."),
+    ] = 30
+    retention_max_gb: Annotated[
+        float | None,
+        Knob("AWO_RETENTION_MAX_GB", unit="gigabytes"),
+        Field(
+            gt=0,
+            le=1_000_000,
+            allow_inf_nan=False,
+            description="Most that everything may hold together; what was used least recently goes first.",
+        ),
+    ] = None
+    retention_max_checkouts: Annotated[
+        int | None,
+        Knob("AWO_RETENTION_MAX_CHECKOUTS"),
+        Field(ge=0, le=1_000_000, description="Most checkouts of orders that have ended; no limit when unset."),
+    ] = None
+    archive_dir: Annotated[
+        Directory | None,
+        Knob("AWO_ARCHIVE_DIR", places=OPERATOR),
+        Field(description="Where archived orders go; `archive` in the home directory when unset."),
+    ] = None
+    archive_s3_bucket: Annotated[
+        str | None,
+        Knob("AWO_ARCHIVE_S3_BUCKET", places=OPERATOR),
+        Field(
+            pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{1,254}$",
+            description="Bucket of an S3-compatible store where archived orders go instead; needs the library boto3. "
+            "Its keys are the secrets AWO_ARCHIVE_S3_ACCESS_KEY_ID and AWO_ARCHIVE_S3_SECRET_ACCESS_KEY.",
+        ),
+    ] = None
+    archive_s3_endpoint: Annotated[
+        Address | None,
+        Knob("AWO_ARCHIVE_S3_ENDPOINT", places=OPERATOR),
+        Field(description="Address of that store; Amazon's own when unset."),
+    ] = None
+    archive_s3_region: Annotated[
+        str | None,
+        Knob("AWO_ARCHIVE_S3_REGION", places=OPERATOR),
+        Field(pattern=r"^[a-z0-9-]{1,60}$", description="Region of the bucket; us-east-1 when unset."),
+    ] = None
+    archive_s3_prefix: Annotated[
+        str,
+        Knob("AWO_ARCHIVE_S3_PREFIX", places=OPERATOR),
+        Field(pattern=r"^[A-Za-z0-9._/-]{0,200}$", description="What the names in the bucket begin with."),
+    ] = "agent-work-orders"
+    disk_low_gb: Annotated[
+        float,
+        Knob("AWO_DISK_LOW_GB", unit="gigabytes"),
+        Field(
+            ge=0,
+            le=1_000_000,
+            allow_inf_nan=False,
+            description="With less than this free, clean-up removes early what nobody needs.",
+        ),
+    ] = 5.0
+    disk_min_free_gb: Annotated[
+        float,
+        Knob("AWO_DISK_MIN_FREE_GB", unit="gigabytes"),
+        Field(
+            ge=0,
+            le=1_000_000,
+            allow_inf_nan=False,
+            description="What always stays free; orders that would need it wait until there is room.",
+        ),
+    ] = 1.0
+    order_quota_mb: Annotated[
+        int | None,
+        Knob("AWO_ORDER_QUOTA_MB", unit="megabytes"),
+        Field(
+            ge=1,
+            le=10_000_000,
+            description="Most that one order's files may hold, where its repository says nothing; no limit when unset.",
+        ),
+    ] = None
+    prepared_checkouts: Annotated[
+        int,
+        Knob("AWO_PREPARED_CHECKOUTS"),
+        Field(ge=0, le=16, description="Checkouts that are kept ready of each repository in use; 0 prepares none."),
+    ] = 1
     agent_user: Annotated[
         str | None,
         Knob("AWO_AGENT_USER", places=OPERATOR, live=False),
@@ -257,6 +363,10 @@ class Settings(BaseModel):
     @property
     def work_orders(self) -> Path:
         return self.work_order_dir or self.home / "work-orders"
+
+    @property
+    def archive(self) -> Path:
+        return self.archive_dir or self.home / "archive"
 
     @property
     def config(self) -> Path:

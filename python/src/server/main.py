@@ -15,6 +15,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
 
 from ..agent_work_orders import router as agent_work_orders_router
+from . import pages
 from .api_routes.guarded_route import allowed_origins
 from .api_routes.migration_api import router as migration_router
 from .api_routes.settings_api import router as settings_router
@@ -68,11 +69,14 @@ app.add_middleware(
 app.include_router(settings_router)
 app.include_router(migration_router)
 app.include_router(agent_work_orders_router)
+app.include_router(pages.router)
 
 
-@app.get("/")
-async def root() -> dict[str, Any]:
-    """What answers here."""
+@app.get("/", response_model=None)
+async def root(request: Request) -> Response | dict[str, Any]:
+    """The page for a person's browser; for a program, what answers here."""
+    if pages.wants_page(request):
+        return await pages.page()
     return {"name": "Archon", "version": ARCHON_VERSION, "status": "running"}
 
 

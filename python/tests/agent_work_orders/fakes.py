@@ -6,7 +6,7 @@ They keep to the ports' contracts and hold real files, so that what the workflow
 import hashlib
 import json
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -16,10 +16,10 @@ from typing import Any, cast
 import anyio
 from anyio.lowlevel import checkpoint
 
-from src.agent_work_orders.domain.errors import NotFound, StoreUnavailable
+from src.agent_work_orders.domain.errors import NotFound, StepFailed, StoreUnavailable
 from src.agent_work_orders.domain.events import AgentSpoke, AgentStarted, Event, Payload, UsageCounted
 from src.agent_work_orders.domain.redaction import Redactor
-from src.agent_work_orders.domain.repository import HostPolicy, Repository, parse_repository_url
+from src.agent_work_orders.domain.repository import HostPolicy, Repository, RepositoryOptions, parse_repository_url
 from src.agent_work_orders.domain.work_order import (
     Claim,
     NewWorkOrder,
@@ -30,6 +30,7 @@ from src.agent_work_orders.domain.work_order import (
     utc_now,
 )
 from src.agent_work_orders.ports import (
+    NO_OPTIONS,
     AgentFailure,
     AgentResult,
     AgentTurn,
@@ -39,8 +40,10 @@ from src.agent_work_orders.ports import (
     FileDiff,
     Issue,
     Limits,
+    MirrorView,
     PullRequest,
     Store,
+    TakenOver,
     Tools,
 )
 from src.agent_work_orders.store.sqlite import SqliteStore
@@ -65,11 +68,14 @@ class FakeCheckout:
     ) -> None:
         self.root = self.workdir = root
         self.branch, self.base_branch, self.resumed = branch, base_branch, False
+        self.prepared, self.set_up = False, True
         self._snapshots, self._before_push = snapshots, before_push
         self.base_commit = self._commit()
         self.notes: tuple[str, ...] = ()
         self.labels: list[str] = []
         self.pushed: list[tuple[str, str | None]] = []
+        self.shared: list[tuple[str, str | None]] = []
+        self.unshareable: StepFailed | None = None
         # What the next checkpoint or push raises instead of working; stays until it is taken away.
         self.broken: Exception | None = None
 
@@ -78,6 +84,9 @@ class FakeCheckout:
         commit = hashlib.sha1(json.dumps(files, sort_keys=True).encode(), usedforsecurity=False).hexdigest()
         self._snapshots[commit] = files
         return commit
+
+    async def keep_set_up(self) -> None:
+        self.set_up = True
 
     async def checkpoint(self, label: str, message: str) -> Checkpoint:
         await checkpoint()
@@ -93,6 +102,11 @@ class FakeCheckout:
         if self.broken is not None:
             raise self.broken
         self.pushed.append((commit, token))
+
+    async def share(self, commit: str, token: str | None) -> None:
+        if self.unshareable is not None:
+            raise self.unshareable
+        self.shared.append((commit, token))
 
     async def diff(self, head_commit: str) -> Diff:
         before, after = self._snapshots[self.base_commit], self._snapshots[head_commit]
@@ -111,6 +125,12 @@ class FakeCheckouts:
         self._directory, self.files = directory, files
         self._snapshots: dict[str, dict[str, str]] = {}
         self.opened: dict[str, FakeCheckout] = {}
+        # Of hidden refs: what was asked for, whether it is out of reach, what is said, and what was taken away.
+        self.asked_for: list[list[str]] = []
+        self.out_of_reach = False
+        self.taken_notes: tuple[str, ...] = ()
+        self.unshareable: StepFailed | None = None
+        self.unshared: list[tuple[str, str | None]] = []
         self.before_open: Callable[[], Awaitable[None]] = checkpoint
         self.before_push: Callable[[], Awaitable[None]] = checkpoint
 
@@ -121,6 +141,8 @@ class FakeCheckouts:
         branch: str,
         token: str | None,
         progress: Callable[[str, int], None],
+        *,
+        options: RepositoryOptions = NO_OPTIONS,
     ) -> FakeCheckout:
         for percent in (0, 1, 50, 100):
             progress("Receiving objects", percent)
@@ -136,11 +158,42 @@ class FakeCheckouts:
             (root / name).write_text(text)
         base_branch = order.base_branch or "main"
         checkout = FakeCheckout(root, branch, base_branch, self._snapshots, lambda: self.before_push())
+        checkout.set_up = options.setup_command is None
+        checkout.unshareable = self.unshareable
         self.opened[order.agent_work_order_id] = checkout
         return checkout
 
+    async def take_over(
+        self,
+        order: WorkOrder,
+        repository: Repository,
+        branch: str,
+        token: str | None,
+        commits: Sequence[str],
+        progress: Callable[[str, int], None],
+        *,
+        options: RepositoryOptions = NO_OPTIONS,
+    ) -> TakenOver:
+        self.asked_for.append(list(commits))
+        return TakenOver(complete=not self.out_of_reach, notes=self.taken_notes)
+
+    async def mirrors(self, keys: Sequence[str]) -> list[MirrorView]:
+        return []
+
+    async def unshare(self, order: WorkOrder, repository: Repository, token: str | None) -> None:
+        self.unshared.append((order.agent_work_order_id, token))
+
     async def diff(self, order: WorkOrder, repository: Repository) -> Diff:
         raise NotFound("no checkpoint")
+
+    async def clean_up(self, order: WorkOrder, repository: Repository) -> None:
+        await checkpoint()
+
+    async def run(self, stopping: anyio.Event) -> None:
+        await stopping.wait()
+
+    async def save(self, order: WorkOrder, repository: Repository) -> None:
+        await self.opened[order.agent_work_order_id].checkpoint("clean-up", "Kept")
 
     async def remove(self, order: WorkOrder, repository: Repository) -> None:
         shutil.rmtree(self.opened.pop(order.agent_work_order_id).root)
@@ -227,12 +280,22 @@ class FakeChecks:
     exit_codes: list[int | None] = field(default_factory=lambda: [0])
     output: str = "ok\n"
     commands: list[tuple[str, ...]] = field(default_factory=list)
+    environments: list[dict[str, str]] = field(default_factory=list)
     before_end: Callable[[], Awaitable[None]] = checkpoint
 
     async def run(
-        self, run_id: str, command: Sequence[str], cwd: Path, home: Path, run_dir: Path, timeout: timedelta
+        self,
+        run_id: str,
+        command: Sequence[str],
+        cwd: Path,
+        home: Path,
+        run_dir: Path,
+        timeout: timedelta,
+        *,
+        environment: Mapping[str, str] | None = None,
     ) -> CheckResult:
         self.commands.append(tuple(command))
+        self.environments.append(dict(environment or {}))
         output = _written(run_dir / "check.log", self.output)
         (cwd / "left-by-the-check.txt").write_text("x")
         await self.before_end()

@@ -1,7 +1,7 @@
 """Runs a repository's own check as the agent's tools would run it, but without any credential.
 Knows no verdict but the exit code."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,7 +10,8 @@ from anyio import to_thread
 
 from ..ports import CheckResult
 from .confinement import Confinement
-from .environment import environment, prepare_home
+from .environment import environment as usual_environment
+from .environment import prepare_home
 from .process import open_child
 
 _TAIL_BYTES = 8 * 1024
@@ -24,7 +25,15 @@ class CommandChecks:
         self._confinement = confinement
 
     async def run(
-        self, run_id: str, command: Sequence[str], cwd: Path, home: Path, run_dir: Path, timeout: timedelta
+        self,
+        run_id: str,
+        command: Sequence[str],
+        cwd: Path,
+        home: Path,
+        run_dir: Path,
+        timeout: timedelta,
+        *,
+        environment: Mapping[str, str] | None = None,
     ) -> CheckResult:
         output = run_dir / "check.log"
         await to_thread.run_sync(self._prepare, run_dir, home, cwd)
@@ -32,7 +41,7 @@ class CommandChecks:
         try:
             async with open_child(
                 command,
-                env={**environment(home), "CI": "true"},
+                env={**usual_environment(home), "CI": "true", **(environment or {})},
                 cwd=cwd,
                 stdout=output,
                 stderr=None,

@@ -165,6 +165,7 @@ class ClaudeCli:
         patience = turn.stall_timeout.total_seconds()
         return {
             **environment(turn.home),
+            **turn.environment,
             "CLAUDE_CONFIG_DIR": str(turn.home / ".claude"),
             "CLAUDE_CODE_TMPDIR": str(temporary(turn.home)),
             "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",

@@ -16,6 +16,7 @@ from anyio import to_thread
 from anyio.abc import Process
 
 from ..domain.errors import FailureClass, StepFailed
+from ..tracing import span
 from .confinement import Confinement
 from .strays import OWNER_MARKER, RUN_MARKER, descendants, process_identity, sweep_run
 
@@ -83,11 +84,12 @@ async def open_child(
             env=environment,
             start_new_session=True,
         )
-    try:
-        yield Child(process)
-    finally:
-        with anyio.CancelScope(shield=True):
-            await _stop(process, run_id)
+    with span(f"run {Path(argv[0]).name}", outside=True):
+        try:
+            yield Child(process)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await _stop(process, run_id)
 
 
 async def _stop(process: Process, run_id: str) -> None:

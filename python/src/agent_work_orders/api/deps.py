@@ -2,14 +2,15 @@
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import Annotated
+from dataclasses import dataclass, field
+from typing import Annotated, Protocol
 
 import anyio
 from fastapi import Depends, Path, Request
 
 from ..domain.errors import NotFound
-from ..ports import SettingsDesk, Tools
+from ..domain.retention import CleanupReport
+from ..ports import Archive, Registry, SettingsDesk, Tools
 from .errors import Refused
 from .guard import GuardPolicy
 
@@ -39,6 +40,33 @@ class WorkerStatus:
     confinement: str
 
 
+class Exposition(Protocol):
+    """The metrics as Prometheus reads them."""
+
+    @property
+    def content_type(self) -> str: ...
+
+    async def text(self) -> bytes: ...
+
+
+class NoMetrics:
+    """Of a server on which nobody counts."""
+
+    content_type = "text/plain; version=0.0.4; charset=utf-8"
+
+    async def text(self) -> bytes:
+        return b""
+
+
+class Cleaner(Protocol):
+    """Clean-up of this server's disk; `last` is what it last did."""
+
+    @property
+    def last(self) -> CleanupReport | None: ...
+
+    async def clean(self, *, dry_run: bool) -> CleanupReport: ...
+
+
 @dataclass(frozen=True)
 class ApiContext:
     """All that the API works with. `stopping` is set when the server begins to stop; open streams then end at once."""
@@ -51,8 +79,18 @@ class ApiContext:
     enabled: bool = True
     # Settings as people see and change them; None only where a test has no use for them.
     desk: SettingsDesk | None = None
+    # Repositories as people see and configure them; None only where a test has no use for them.
+    registry: Registry | None = None
+    # Where orders are put away; None only where a test has no use for it.
+    archive: Archive | None = None
+    # Clean-up; None only where a test has no use for it.
+    cleaner: Cleaner | None = None
     # What a rehearsal plays with (addresses and the sample request), for people who try it out; None in earnest.
     rehearsal: Mapping[str, str] | None = None
+    # What Prometheus is told; nothing where nobody counts.
+    metrics: Exposition = field(default_factory=NoMetrics)
+    # The event streams that are open now.
+    streams: set[object] = field(default_factory=set)
     # How often a silent stream says that it is alive, in seconds: proxies cut what is quiet for long.
     heartbeat: float = 15.0
 

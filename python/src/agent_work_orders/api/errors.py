@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from ..domain.errors import (
+    AlreadyAnswered,
     FieldProblem,
     IdempotencyConflict,
     InvalidInput,
@@ -32,6 +33,7 @@ RETRY_AFTER = {"Retry-After": "5"}
 STATUSES: dict[type, int] = {
     NotFound: 404,
     WrongState: 409,
+    AlreadyAnswered: 409,
     IdempotencyConflict: 409,
     LostLease: 409,
     SettingsChanged: 409,

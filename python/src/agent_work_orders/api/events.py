@@ -124,7 +124,8 @@ async def stream_events(
     start = min(_given(last_event_id, after_seq), order.last_seq)
     if start and order.status.is_terminal and start == order.last_seq:
         return Response(status_code=204)
-    return EventStream(partial(follow_order, store, order_id, start, context.heartbeat), context.stopping)
+    follow = partial(follow_order, store, order_id, start, context.heartbeat)
+    return EventStream(follow, context.stopping, context.streams)
 
 
 @both(
@@ -153,7 +154,7 @@ async def stream_changes(
     store = context.tools.store
     last_rev = await store.last_rev()
     start = min(_given(last_event_id, last_rev if after_rev is None else after_rev), last_rev)
-    return EventStream(partial(follow_changes, store, start, context.heartbeat), context.stopping)
+    return EventStream(partial(follow_changes, store, start, context.heartbeat), context.stopping, context.streams)
 
 
 def _given(last_event_id: str | None, otherwise: int) -> int:

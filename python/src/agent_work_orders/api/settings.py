@@ -103,7 +103,7 @@ async def change_settings(
     desk = _desk(context)
     version = if_match.strip().removeprefix("W/").strip('"')
     try:
-        page = await desk.change(changes, version, _who(context, request, user))
+        page = await desk.change(changes, version, who(context, request, user))
     except SettingsChanged as error:
         newer = await desk.read()
         told: dict[str, Any] = {**_body_of(response_to(error)), "current": newer.model_dump(mode="json")}
@@ -149,7 +149,7 @@ async def save_secret(
     user: User = None,
 ) -> SecretView:
     """Encrypted before it is stored; used from the next call on. 409 where the environment sets it."""
-    return await _desk(context).save_secret(name, body.value, _who(context, request, user), repository_url)
+    return await _desk(context).save_secret(name, body.value, who(context, request, user), repository_url)
 
 
 @both(
@@ -168,7 +168,7 @@ async def remove_secret(
     user: User = None,
 ) -> SecretView:
     """No error if there is none. 409 where the environment sets it."""
-    return await _desk(context).remove_secret(name, _who(context, request, user), repository_url)
+    return await _desk(context).remove_secret(name, who(context, request, user), repository_url)
 
 
 @both(
@@ -194,7 +194,7 @@ def _desk(context: ApiContext) -> SettingsDesk:
     return context.desk
 
 
-def _who(context: ApiContext, request: Request, user: str | None) -> str:
+def who(context: ApiContext, request: Request, user: str | None) -> str:
     """As far as it can be known: what the page says, and how the caller was let in."""
     way = "bearer token" if context.guard_policy().token is not None else "no token"
     address = request.client.host if request.client else "unknown address"

@@ -2,16 +2,17 @@
 
 import shutil
 from datetime import datetime
-from pathlib import Path
 from typing import Literal
 
 from anyio import to_thread
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
+from ..domain.gates import gate_places
+from ..domain.retention import Kind, Pressure
 from ..domain.status import Status
-from ..domain.workflow import BUILT_IN, DEFAULT_WORKFLOW
-from .deps import Context, context_or_none, why_off
+from ..domain.workflow import DEFAULT_WORKFLOW, Gate, StepKind
+from .deps import ApiContext, Context, context_or_none, why_off
 from .errors import RETRY_AFTER, error_responses
 from .route import PublicRoute, both, guard_of
 
@@ -53,10 +54,19 @@ class Lease(BaseModel):
 
 
 class Disk(BaseModel):
-    """The volume that holds the work orders."""
+    """The volume that holds repositories and work orders."""
 
     total_bytes: int = Field(description="Its size, in bytes.")
     free_bytes: int = Field(description="What is free for us, in bytes.")
+    free_files: int | None = Field(default=None, description="How many more files fit; null where nobody counts them.")
+    pressure: Pressure = Field(
+        default=Pressure.OK, description="At `low` clean-up removes early what nobody needs; at `full` orders wait."
+    )
+    low_bytes: int = Field(default=0, description="With less than this free it is `low`.")
+    min_free_bytes: int = Field(default=0, description="With less than this free it is `full`.")
+    used_bytes: dict[Kind, int] | None = Field(
+        default=None, description="What we keep, by kind, in bytes, as the last clean-up left it; null before one."
+    )
 
 
 class Rehearsal(BaseModel):
@@ -82,9 +92,12 @@ class WorkflowStep(BaseModel):
     """One step of a workflow."""
 
     name: str = Field(description="Its name, as in `selected_commands`.")
+    kind: StepKind = Field(description="Who does it: the `server` itself, or the `agent`.")
     agent_name: str = Field(description="Who does it: `claude`, or `archon` for the server itself.")
     explanation: str = Field(description="What happens in it, in one sentence.")
     needs: list[str] = Field(description="Steps that have to come before it.")
+    command: str | None = Field(description="Name of the command file that the agent follows; null for the server's.")
+    read_only: bool = Field(description="Whether the agent may only read in it.")
 
 
 class WorkflowView(BaseModel):
@@ -93,6 +106,10 @@ class WorkflowView(BaseModel):
     name: str = Field(description="Its name, as in `workflow_type`.")
     explanation: str = Field(description="What it is good for, in one sentence.")
     is_default: bool = Field(description="Whether a request that names none gets this one.")
+    source: str | None = Field(description="The operator's file; null for a built-in workflow.")
+    branch_prefix: str = Field(description="How the names of its branches begin.")
+    approval_gates: list[Gate] = Field(description="Where it asks a person in any case.")
+    possible_gates: list[Gate] = Field(description="Where a request can have it ask a person.")
     steps: list[WorkflowStep] = Field(description="Its steps, in their order.")
 
 
@@ -100,6 +117,7 @@ class WorkflowList(BaseModel):
     """The workflows that a request can name."""
 
     workflows: list[WorkflowView] = Field(description="All of them.")
+    problems: list[str] = Field(description="Files of the operator's that cannot be used as they are, and why.")
 
 
 @both(
@@ -154,7 +172,7 @@ async def read_status(context: Context) -> ServiceStatus:
             Lease(agent_work_order_id=order_id, worker_id=worker_id, expires_at=expires_at)
             for order_id, worker_id, expires_at in counts.leases
         ],
-        disk=await to_thread.run_sync(_disk, context.tools.work_orders_dir),
+        disk=await to_thread.run_sync(_disk, context),
         rehearsal=Rehearsal(**context.rehearsal) if context.rehearsal else None,
     )
 
@@ -168,16 +186,25 @@ async def read_status(context: Context) -> ServiceStatus:
     responses=error_responses(),
 )
 async def list_workflows(context: Context) -> WorkflowList:
-    """The workflows and their steps."""
+    """The workflows and their steps: built-in ones and the operator's, as they are now."""
+    known = context.tools.workflows()
     return WorkflowList(
+        problems=list(known.problems),
         workflows=[
             WorkflowView(
                 name=workflow.name,
                 explanation=workflow.explanation,
                 is_default=workflow.name == DEFAULT_WORKFLOW,
+                source=workflow.source,
+                branch_prefix=workflow.branch_prefix,
+                approval_gates=sorted(workflow.approval_gates),
+                possible_gates=list(gate_places(workflow.steps)),
                 steps=[
                     WorkflowStep(
                         name=step.name,
+                        kind=step.kind,
+                        command=step.command_name,
+                        read_only=step.read_only,
                         agent_name=step.agent_name,
                         explanation=step.explanation,
                         needs=sorted(step.needs),
@@ -185,14 +212,26 @@ async def list_workflows(context: Context) -> WorkflowList:
                     for step in workflow.steps
                 ],
             )
-            for workflow in BUILT_IN.values()
-        ]
+            for workflow in known
+        ],
     )
 
 
-def _disk(folder: Path) -> Disk | None:
+def _disk(context: ApiContext) -> Disk | None:
+    volume, last = context.tools.volume, context.cleaner.last if context.cleaner else None
     try:
-        usage = shutil.disk_usage(folder)
+        if volume is None:
+            usage = shutil.disk_usage(context.tools.work_orders_dir)
+            return Disk(total_bytes=usage.total, free_bytes=usage.free)
+        space, marks = volume.space()
     except OSError:
         return None
-    return Disk(total_bytes=usage.total, free_bytes=usage.free)
+    return Disk(
+        total_bytes=space.total_bytes,
+        free_bytes=space.free_bytes,
+        free_files=space.free_files if space.total_files else None,
+        pressure=space.pressure(marks),
+        low_bytes=marks.low_bytes,
+        min_free_bytes=marks.min_free_bytes,
+        used_bytes=last.used_bytes if last else None,
+    )

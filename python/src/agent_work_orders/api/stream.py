@@ -5,7 +5,7 @@ Our own, because uvicorn waits for open streams before it stops, and libraries e
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 
 import anyio
@@ -33,15 +33,18 @@ LAST_WORDS = 0.2
 
 
 class EventStream(Response):
-    """Sends what `follow` writes until it returns, the reader leaves or `stopping` is set, and ends the response."""
+    """Sends what `follow` writes until it returns, the reader leaves or `stopping` is set, and ends the response.
+
+    While it is sent it stands in `all_open`.
+    """
 
     media_type = "text/event-stream"
 
-    def __init__(self, follow: Follow, stopping: anyio.Event) -> None:
+    def __init__(self, follow: Follow, stopping: anyio.Event, all_open: set[object]) -> None:
         super().__init__(headers={"X-Accel-Buffering": "no", "Cache-Control": "no-store"})
         # The base class counts an empty body; a stream has no length.
         del self.headers["content-length"]
-        self._follow, self._stopping = follow, stopping
+        self._follow, self._stopping, self._all_open = follow, stopping, all_open
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         gone = False
@@ -61,7 +64,7 @@ class EventStream(Response):
             cancel.cancel()
 
         # OSError is how a server says that the reader is gone.
-        with suppress(OSError):
+        with suppress(OSError), self._counted():
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(cancel_when_gone, tasks.cancel_scope)
@@ -71,6 +74,14 @@ class EventStream(Response):
             if not gone:
                 with anyio.move_on_after(LAST_WORDS):
                     await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        self._all_open.add(self)
+        try:
+            yield
+        finally:
+            self._all_open.discard(self)
 
     async def _run(self, write: Write) -> None:
         try:

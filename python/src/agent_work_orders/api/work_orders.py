@@ -18,9 +18,11 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import AfterValidator, BaseModel, Field
 
+from ..domain.conversation import Approval
 from ..domain.errors import FieldProblem, InvalidInput, WorkOrderError
+from ..domain.gates import gates_of
 from ..domain.repository import HostPolicy, Repository, parse_repository_url
-from ..domain.status import Status
+from ..domain.status import Status, WaitingReason
 from ..domain.work_order import (
     NewWorkOrder,
     Step,
@@ -30,8 +32,9 @@ from ..domain.work_order import (
     clean_text,
     new_order_id,
 )
-from ..domain.workflow import plan_steps
+from ..domain.workflow import DEFAULT_WORKFLOW
 from ..ports import ListQuery, Tools
+from .archive import forget_archived
 from .deps import Context, OrderId, context_of
 from .errors import Refused, error_responses
 from .route import GuardedRoute, both
@@ -49,6 +52,8 @@ class WorkOrderDetail(WorkOrder):
     taken: list[Step] = Field(
         serialization_alias="steps", description="Steps of all attempts, in the order in which they were taken."
     )
+    approval: Approval | None = Field(description="What it asks now and nobody has answered; null when it does not.")
+    approvals: list[Approval] = Field(description="All that it ever asked, and who answered what, oldest first.")
 
 
 class WorkOrderPage(BaseModel):
@@ -78,7 +83,7 @@ class FilingRoute(GuardedRoute):
 
     async def more_problems(self, request: Request, error: RequestValidationError) -> Iterable[FieldProblem]:
         body = error.body if isinstance(error.body, dict) else {}
-        return _problems(context_of(request).tools, body, request.headers.get("idempotency-key"))
+        return await _problems(context_of(request).tools, body, request.headers.get("idempotency-key"))
 
 
 @both(
@@ -108,13 +113,18 @@ async def file_work_order(
 ) -> WorkOrder:
     """Accepts a request in words for a repository. The answer comes at once; the work goes on in the background."""
     tools = context.tools
-    if problems := _problems(tools, body.model_dump(exclude_unset=True), idempotency_key):
+    if problems := await _problems(tools, body.model_dump(exclude_unset=True), idempotency_key):
         raise InvalidInput(problems)
     repository = tools.repository(body.repository_url)
+    wanted = body.with_defaults(await tools.options(repository))
+    workflow, steps = tools.workflows().planned(wanted.workflow_type, wanted.selected_commands)
     enqueued = await tools.store.enqueue(
         NewWorkOrder(
             order_id=(order_id := new_order_id()),
-            request=body,
+            request=wanted,
+            asked=body,
+            step_names=tuple(step.name for step in steps),
+            gates=gates_of(workflow, steps, wanted.requires_approval),
             repository_url=repository.url,
             repository_key=repository.key,
             # Without a key every request is its own.
@@ -137,6 +147,7 @@ async def list_work_orders(
     context: Context,
     status: Annotated[list[Status] | None, Query(description="Only these states; may be repeated.")] = None,
     repository_url: Annotated[str | None, Query(description="Only orders of this repository.")] = None,
+    archived: Annotated[bool, Query(description="Those that are archived, instead of those that are not.")] = False,
     q: Annotated[
         Annotated[str, AfterValidator(clean_text)] | None,
         Query(max_length=200, description="Only orders whose request holds this text."),
@@ -151,6 +162,7 @@ async def list_work_orders(
         text=q or None,
         limit=limit + 1,
         before=_read_cursor(cursor) if cursor else None,
+        archived=archived,
     )
     orders = await context.tools.store.list_orders(query)
     page = orders[:limit]
@@ -166,9 +178,17 @@ async def list_work_orders(
     responses=error_responses(404),
 )
 async def read_work_order(context: Context, order_id: OrderId) -> WorkOrderDetail:
-    """One work order and the steps that were taken so far."""
-    order = await context.tools.store.get(order_id)
-    return WorkOrderDetail(**dict(order), taken=await context.tools.store.steps(order_id))
+    """One work order, the steps that were taken so far, and what it asked."""
+    store = context.tools.store
+    order = await store.get(order_id)
+    approvals = await store.approvals(order_id)
+    asks = order.waiting_reason is WaitingReason.APPROVAL and approvals and approvals[-1].answer is None
+    return WorkOrderDetail(
+        **dict(order),
+        taken=await store.steps(order_id),
+        approval=approvals[-1] if asks else None,
+        approvals=approvals,
+    )
 
 
 @both(
@@ -220,6 +240,7 @@ async def delete_work_order(context: Context, order_id: OrderId) -> None:
     # The row goes first: that is the one step which can refuse, and after it nobody can take the order up again.
     # Files that outlive their row lose nothing; a row that outlived its checkout would promise what is gone.
     await tools.store.delete(order_id)
+    await forget_archived(context, order)
     with anyio.CancelScope(shield=True), anyio.move_on_after(CLEAN_UP_TIME) as clean_up:
         left = await _remove_files(tools, order)
     if clean_up.cancelled_caught or left:
@@ -234,6 +255,12 @@ async def delete_work_order(context: Context, order_id: OrderId) -> None:
 async def _remove_files(tools: Tools, order: WorkOrder) -> bool:
     """Whether anything could not be removed."""
     left = False
+    repository = stored_repository(order.repository_url)
+    with anyio.move_on_after(CLEAN_UP_TIME / 2):
+        try:
+            await tools.checkouts.unshare(order, repository, await tools.secrets.get("GITHUB_TOKEN", repository))
+        except (WorkOrderError, OSError) as error:
+            log.warning("the hidden ref of %s is still on the remote: %s", order.agent_work_order_id, error)
     try:
         await tools.checkouts.remove(order, stored_repository(order.repository_url))
     except (WorkOrderError, OSError) as error:
@@ -258,16 +285,19 @@ def _remove_folder(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
-def _problems(tools: Tools, body: dict[str, Any], idempotency_key: str | None) -> list[FieldProblem]:
+async def _problems(tools: Tools, body: dict[str, Any], idempotency_key: str | None) -> list[FieldProblem]:
     """What only the settings, the workflows and the header can tell about a body that may be wrong elsewhere too."""
     found: list[FieldProblem] = []
     if isinstance(url := body.get("repository_url"), str):
         found += _refused(lambda: tools.repository(url))
-    workflow = body.get("workflow_type", WorkOrderRequest.model_fields["workflow_type"].default)
+    usual = DEFAULT_WORKFLOW
+    if isinstance(url, str) and not found and "workflow_type" not in body:
+        usual = (await tools.options(tools.repository(url))).workflow_type or usual
+    workflow = body.get("workflow_type", usual)
     selected = body.get("selected_commands")
     names = selected if isinstance(selected, list) and all(isinstance(name, str) for name in selected) else None
     if isinstance(workflow, str) and (selected is None or names is not None):
-        found += _refused(lambda: plan_steps(workflow, names))
+        found += _refused(lambda: tools.workflows().plan(workflow, names))
     if idempotency_key is not None:
         if body.get("idempotency_key") not in (None, idempotency_key):
             found.append(FieldProblem("idempotency_key", "is not the same as the Idempotency-Key header"))

@@ -5,8 +5,11 @@ The agent may write anything in it; the server only reads it, by ways on which n
 
 import os
 import stat
-from dataclasses import replace
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import anyio
 from anyio.to_thread import run_sync
@@ -14,17 +17,33 @@ from anyio.to_thread import run_sync
 from ..domain.work_order import WorkOrder
 from ..ports import Checkpoint, Diff
 from . import disk, inspect, refs
-from .failures import refused, rejected
-from .git import Git, Remote
+from .failures import refusal_of, refused, rejected
+from .git import EXCLUDED, Git, Remote
+from .git_dir import Owner
+from .hidden import HiddenRef
 from .mirror import Mirror, OrderState
+from .opening import Opened
+from .placed import hiding, write_inside
+from .set_up import SetUps
 from .snapshot import Snapshotter
 
+T = TypeVar("T")
 SERVER_NAME, SERVER_EMAIL = "Archon Agent Work Orders", "agent-work-orders@archon.invalid"
 _IDENTITY = {
     f"GIT_{who}_{what}": value
     for who in ("AUTHOR", "COMMITTER")
     for what, value in (("NAME", SERVER_NAME), ("EMAIL", SERVER_EMAIL))
 }
+
+
+@dataclass(frozen=True)
+class SetUp:
+    """Where the work of set-up commands is kept, which one this checkout's is, and whom to tell that it is done."""
+
+    kept: SetUps
+    key: str
+    owner: Owner
+    done: Callable[[], None]
 
 
 class GitCheckout:
@@ -39,69 +58,104 @@ class GitCheckout:
         branch: str,
         remote: Remote,
         state: OrderState,
+        opened: Opened,
+        set_up: SetUp,
         *,
         resumed: bool,
     ) -> None:
-        self.root, self.branch, self.resumed = root, branch, resumed
+        self.root, self.branch, self.resumed, self.prepared = root, branch, resumed, opened.prepared
+        self._extras, self._set_up = opened.extras, set_up
         self.base_branch, self.base_commit = state.base_branch, state.base_commit
         self._subdir = order.working_subdir or ""
         self.workdir = root / self._subdir if self._subdir else root
         self._git, self._mirror, self._remote, self._order_id = git, mirror, remote, order.agent_work_order_id
         self._alternates = f"{mirror.path / 'objects'}\n".encode()
         self._snapshotter = Snapshotter(
-            git, mirror.path, root, mirror.order_dir(self._order_id) / "index", self._alternates
-        )
+            git, mirror.path, root, mirror.order_dir(self._order_id) / "index", self._alternates,
+            extras=opened.extras, notes=dict.fromkeys(opened.notes),
+        )  # fmt: skip
         self._lock = anyio.Lock()
 
     @property
     def notes(self) -> tuple[str, ...]:
         return tuple(self._snapshotter.notes)
 
+    @property
+    def set_up(self) -> bool:
+        return not self._extras.due
+
+    async def keep_set_up(self) -> None:
+        """See ports.Checkout. What the command changed of the repository's own files is put back."""
+        async with self._lock:
+            with disk.storage_failures():
+                made, left = await self._snapshotter.made_by_set_up()
+                self._extras = replace(self._extras, set_up=self._set_up.key, due=False, hidden=hiding(left))
+                self._snapshotter.extras = self._extras
+                await run_sync(self._hide)
+                await self._set_up.kept.keep(self._mirror, self._set_up.key, self.root, made, self._extras.hidden)
+        self._set_up.done()
+
     async def checkpoint(self, label: str, message: str) -> Checkpoint:
         """See ports.Checkout. Nothing of the agent's configuration runs; its processes must have ended before."""
         async with self._lock:
             with disk.storage_failures():
-                parent = await self._parent()
-                tree = await self._snapshotter.tree(parent)
-                parent_tree, base_tree = await self._trees(parent, self.base_commit)
-                commit = parent
-                if tree not in (None, parent_tree):
-                    commit = await self._commit(str(tree), parent, message)
-                await run_sync(self._keep, commit, label)
-                return await self._counted(commit, tree or parent_tree, base_tree)
+                return await self._using(lambda: self._save(label, message))
+
+    async def _save(self, label: str, message: str) -> Checkpoint:
+        parent = await self._parent()
+        tree = await self._snapshotter.tree(parent)
+        parent_tree, base_tree = await self._trees(parent, self.base_commit)
+        commit = parent
+        if tree not in (None, parent_tree):
+            commit = await self._commit(str(tree), parent, message)
+        await run_sync(self._keep, commit, label)
+        return await self._counted(commit, tree or parent_tree, base_tree)
 
     async def push(self, commit: str, token: str | None) -> None:
         """See ports.Checkout. Forces only over what we know to have pushed ourselves, and repeats itself harmlessly."""
         if not refs.COMMIT.match(commit):
             raise ValueError(f"not a commit id: {commit!r}")
-        remote = replace(self._remote, token=token)
-        target = f"refs/heads/{self.branch}"
         async with self._lock:
             with disk.storage_failures():
-                pushed = await self._pushed(remote, target)
-                self._remember_pushing(commit)
-                lease = [f"--force-with-lease={target}:{pushed}"] if pushed else []
-                output = await self._git.run(
-                    "push", "--porcelain", "--no-verify", "--no-follow-tags", "--recurse-submodules=no", *lease,
-                    "--", remote.url, f"{commit}:{target}",
-                    git_dir=self._mirror.path, remote=remote, expect=(0, 1),
-                )  # fmt: skip
-                refusal = _refusal(output.stdout)
-                if output.exit_code == 0 and refusal is None:
-                    self._mirror.keep(self._order_id, "pushed", commit)
-                # The remote has answered, whatever it said: nothing is uncertain any more.
-                self._remember_pushing(None)
-                if output.exit_code or refusal:
-                    raise rejected(refusal or "it gave no reason", output.stderr)
+                await self._using(lambda: self._push(commit, replace(self._remote, token=token)))
+
+    async def _push(self, commit: str, remote: Remote) -> None:
+        target = f"refs/heads/{self.branch}"
+        pushed = await self._pushed(remote, target)
+        self._remember_pushing(commit)
+        lease = [f"--force-with-lease={target}:{pushed}"] if pushed else []
+        output = await self._git.run(
+            "push", "--porcelain", "--no-verify", "--no-follow-tags", "--recurse-submodules=no", *lease,
+            "--", remote.url, f"{commit}:{target}",
+            git_dir=self._mirror.path, remote=remote, expect=(0, 1),
+        )  # fmt: skip
+        refusal = refusal_of(output.stdout)
+        if output.exit_code == 0 and refusal is None:
+            self._mirror.keep(self._order_id, "pushed", commit)
+        # The remote has answered, whatever it said: nothing is uncertain any more.
+        self._remember_pushing(None)
+        if output.exit_code or refusal:
+            raise rejected(refusal or "it gave no reason", output.stderr)
+
+    async def share(self, commit: str, token: str | None) -> None:
+        """See ports.Checkout."""
+        async with self._lock:
+            with disk.storage_failures():
+                hidden = HiddenRef(self._git, self._mirror, self._order_id)
+                await self._using(lambda: hidden.push(replace(self._remote, token=token), commit))
 
     async def diff(self, head_commit: str) -> Diff:
         """See ports.Checkout."""
         if not refs.COMMIT.match(head_commit):
             raise ValueError(f"not a commit id: {head_commit!r}")
-        files = await run_sync(inspect.file_diffs, self._mirror.path, self.base_commit, head_commit)
+        looking = partial(run_sync, inspect.file_diffs, self._mirror.path, self.base_commit, head_commit)
+        files = await self._using(looking)
         return Diff(self.base_commit, head_commit, files)
 
     # --- For GitCheckouts
+
+    def note(self, sentence: str) -> None:
+        self._snapshotter.note(sentence)
 
     def is_sound(self) -> bool:
         """Whether it is as an agent may leave it: a directory, a .git with a readable HEAD, its borrowed objects."""
@@ -121,18 +175,14 @@ class GitCheckout:
             await self.checkpoint("rescue", "Files of a checkout that was built anew")
 
     def settle(self, state: OrderState) -> None:
-        """Once the files are there: the server's own copy of the index, and last the word that all is complete."""
-        index = disk.read_inside(self.root, [".git", "index"], 1 << 32)
-        if index is None:
-            raise refused("The checkout's index vanished while it was made", "Retry the order.")
-        disk.write_whole(self._snapshotter.index, index)
+        """Once all is there: a look at it, and last the word that it is complete."""
         self._look_around()
         self._check_workdir()
         self._mirror.save_state(self._order_id, state)
 
     def _look_around(self) -> None:
         """What a person should know that we do not do."""
-        if os.path.lexists(self.root / ".gitmodules"):
+        if os.path.lexists(self.root / ".gitmodules") and not self._extras.submodules:
             self._snapshotter.note("The repository has submodules; they are not fetched.")
         attributes = disk.read_inside(self.root, [".gitattributes"], 1 << 20) or b""
         if b"filter=lfs" in attributes:
@@ -152,7 +202,24 @@ class GitCheckout:
                     "File the work order again with a working_subdir that is a directory of the repository.",
                 )
 
+    def _hide(self) -> None:
+        """Keeps what the set-up made out of commits: the server's by its own list, the agent's by its .git."""
+        self._extras.save(self._mirror.order_dir(self._order_id))
+        lines = (*EXCLUDED, *self._extras.hidden, *hiding(self._extras.placed), "")
+        try:
+            write_inside(self.root, [".git", "info", "exclude"], "\n".join(lines).encode(), self._set_up.owner)
+        except OSError:
+            self._snapshotter.note("The set-up command left a .git in which nothing can be excluded from commits.")
+
     # --- The steps of a checkpoint and a push
+
+    async def _using(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Leans on the mirror, which is mended on the way if it must be; and says so."""
+        try:
+            return await self._mirror.using(work)
+        finally:
+            for said in self._mirror.notes():
+                self._snapshotter.note(said)
 
     async def _parent(self) -> str:
         """What a checkpoint stands on: the agent's own commits if they continue the branch, else the branch's end."""
@@ -164,17 +231,11 @@ class GitCheckout:
             head = last or anchor
         elif head not in known:
             await run_sync(self._mirror.keep, self._order_id, "agent", head)
-        if head == anchor or await self._descends(head, anchor):
+        if head == anchor or await self._mirror.descends(head, anchor):
             return head
-        if not await self._descends(head, self.base_commit):
+        if not await self._mirror.descends(head, self.base_commit):
             self._snapshotter.note("The agent's commits do not continue the base branch; only its files were saved.")
         return anchor
-
-    async def _descends(self, commit: str, ancestor: str) -> bool:
-        output = await self._git.run(
-            "merge-base", "--is-ancestor", ancestor, commit, git_dir=self._mirror.path, expect=(0, 1)
-        )
-        return output.exit_code == 0
 
     async def _trees(self, *commits: str) -> list[str]:
         names = [f"{commit}^{{tree}}" for commit in commits]
@@ -214,11 +275,3 @@ class GitCheckout:
     def _remember_pushing(self, commit: str | None) -> None:
         state = OrderState(self.base_branch, self.base_commit, ready=True, pushing=commit)
         self._mirror.save_state(self._order_id, state)
-
-
-def _refusal(porcelain: bytes) -> str | None:
-    """The reason in a line `!<tab>from:to<tab>[rejected] (reason)` of `push --porcelain`."""
-    for line in porcelain.decode("utf-8", "replace").splitlines():
-        if line.startswith("!"):
-            return line.split("\t")[-1]
-    return None

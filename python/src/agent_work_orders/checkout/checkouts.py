@@ -3,42 +3,37 @@
 A checkout is populated by the server once; what is read from it afterwards is in `checkout.py` and `snapshot.py`.
 """
 
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
+import anyio
 from anyio.to_thread import run_sync
 
-from ..domain.errors import FailureClass, NotFound, StepFailed
-from ..domain.repository import Repository, branch_problem
+from ..domain.errors import FailureClass, FieldProblem, InvalidInput, NotFound, StepFailed
+from ..domain.repository import Repository, RepositoryOptions, branch_problem
+from ..domain.retention import Marks
 from ..domain.work_order import WorkOrder
-from ..ports import Diff
-from . import disk, inspect
-from .checkout import GitCheckout
+from ..ports import NO_OPTIONS, Diff, MirrorView, TakenOver
+from . import disk, extras, inspect, removal
+from .bundles import load_order, save_order
+from .checkout import GitCheckout, SetUp
 from .child import Progress
+from .clean_up import CleanUp
 from .failures import refused
-from .git import EXCLUDED, Git, Remote
-from .mirror import BRANCHES, ORDER_ID, Mirror, OrderState
-
-_CONFIG = """\
-[core]
-	repositoryformatversion = 0
-	filemode = true
-	bare = false
-	logallrefupdates = true
-[user]
-	name = Archon Agent
-	email = agent@archon.invalid
-[remote "origin"]
-	url = {url}
-	fetch = +refs/heads/*:refs/remotes/origin/*
-[gc]
-	auto = 0
-[maintenance]
-	auto = false
-"""
+from .git import Git, Remote
+from .hidden import HiddenRef
+from .mirror import ORDER_ID, Mirror, OrderState
+from .opening import Opened, Opening, Workshop
+from .overview import Overview
+from .pool import Pool
+from .set_up import SetUps
+from .space import Room
+from .stock import Stock, Wish
+from .submodules import Submodules
+from .takeover import take_over
 
 
 class GitCheckouts:
@@ -53,38 +48,137 @@ class GitCheckouts:
         agent_user: tuple[int, int] | None = None,
         marks: Mapping[str, str] | None = None,
         git: str = "git",
+        prepared: Callable[[], int] = lambda: 0,
+        repository: Callable[[str], Repository] | None = None,
+        room: Room | None = None,
+        clean_up: CleanUp | None = None,
         clone_timeout: timedelta = timedelta(hours=1),
         command_timeout: timedelta = timedelta(minutes=10),
     ) -> None:
         self._directory = repositories_dir.absolute()
+        self._room = room or Room(self._directory, lambda: Marks(0, 0))
         self._mirrors, self._trash = self._directory / ".mirrors", self._directory / ".trash"
         self._freshness, self._insecure_hosts, self._clone_limit = freshness, insecure_hosts, clone_timeout
-        self._agent_user = agent_user
+        self._prepared, self._clean_up = prepared, clean_up
         self._runner = Git(self._mirrors / ".server", git, command_timeout, agent_user, marks)
+        submodules = Submodules(
+            self._runner, self._mirrors, repository or _no_submodule, self._remote, freshness, clone_timeout
+        )
+        pool = Pool(self._directory / ".ready", self._trash)
+        set_ups = SetUps(self._runner, self._directory / ".setup")
+        self._shop = Workshop(self._runner, pool, set_ups, submodules, self._trash, agent_user, clone_timeout)
+        self._stock = Stock(self._shop, self._room)
+        self._overview = Overview()
 
     async def open(
-        self, order: WorkOrder, repository: Repository, branch: str, token: str | None, progress: Progress
+        self,
+        order: WorkOrder,
+        repository: Repository,
+        branch: str,
+        token: str | None,
+        progress: Progress,
+        *,
+        options: RepositoryOptions = NO_OPTIONS,
     ) -> GitCheckout:
         """See ports.Checkouts. What was left out or met on the way is in the checkout's `notes`."""
         if problem := branch_problem(branch):
             raise refused(f"The branch name {problem}", "Retry the order; if it happens again, report it as a bug.")
-        mirror, root = self._mirror(repository), self._root(order, repository)
+        mirror = self._mirror(repository, options)
+        mirror.remote = self._remote(repository, token)
         order_id = order.agent_work_order_id
-        with disk.storage_failures():
+        with disk.storage_failures(), self._room.promised(order_id, self._needs(mirror, order_id)):
             await run_sync(self._runner.prepare)
-            state = mirror.state(order_id)
+            checkout = await mirror.using(
+                lambda: self._open(mirror, order, repository, branch, token, progress, options)
+            )
+        for said in mirror.notes():
+            checkout.note(said)
+        return checkout
+
+    async def mirrors(self, keys: Sequence[str]) -> list[MirrorView]:
+        """See ports.Checkouts."""
+        named = [(key, Mirror(self._runner, self._mirrors, key, self._clone_limit)) for key in keys]
+        return await run_sync(self._overview.views, named)
+
+    async def _open(
+        self,
+        mirror: Mirror,
+        order: WorkOrder,
+        repository: Repository,
+        branch: str,
+        token: str | None,
+        progress: Progress,
+        options: RepositoryOptions,
+    ) -> GitCheckout:
+        root, order_id = self._root(order, repository), order.agent_work_order_id
+        wish = Wish(mirror, options, self._to_prepare(options))
+        with disk.storage_failures():
+            async with disk.opening(self._directory):  # clean-up either saw the order run, or has done its work
+                state = mirror.state(order_id)
             if state and state.ready:
-                left = self._checkout(mirror, root, order, repository, branch, state, resumed=True)
+                left = await self._checkout(mirror, root, order, repository, branch, state, wish)
                 if await run_sync(left.is_sound):
                     return left
                 await left.rescue()
+            remote = self._remote(repository, token)
             if state is None:
-                state = await self._start(mirror, order, self._remote(repository, token), progress)
-            await self._populate(mirror, root, order_id, repository, branch, state, progress)
+                state = await self._start(mirror, order, remote, progress)
+            subdir = order.working_subdir or "" if options.sparse else ""
+            opening = Opening(
+                self._shop, mirror, root, order_id, repository, branch, options, state, subdir,
+                self._takes_prepared(mirror, state, options, subdir), remote, progress,
+            )  # fmt: skip
+            with self._stock.put_off():
+                opened = await opening.populate()
             state = replace(state, ready=True)
-            checkout = self._checkout(mirror, root, order, repository, branch, state, resumed=False)
+            checkout = await self._checkout(mirror, root, order, repository, branch, state, wish, opened)
             await run_sync(checkout.settle, state)
-            return checkout
+        if checkout.set_up:
+            self._stock.wish(wish)
+        return checkout
+
+    async def run(self, stopping: anyio.Event) -> None:
+        """Prepares checkouts of repositories that orders were opened on, until the server stops."""
+        await self._stock.run(stopping)
+
+    async def take_over(
+        self,
+        order: WorkOrder,
+        repository: Repository,
+        branch: str,
+        token: str | None,
+        commits: Sequence[str],
+        progress: Progress,
+        *,
+        options: RepositoryOptions = NO_OPTIONS,
+    ) -> TakenOver:
+        """See ports.Checkouts. What is in an older checkout of the order on this disk is saved before it goes."""
+        mirror, remote = self._mirror(repository, options), self._remote(repository, token)
+
+        async def save_what_is_here() -> None:
+            state = mirror.state(order.agent_work_order_id)
+            if state is not None:
+                root, wish = self._root(order, repository), Wish(mirror, options, 0)
+                left = await self._checkout(mirror, root, order, repository, branch, state, wish)
+                await left.rescue()
+
+        mirror.remote = remote
+        with disk.storage_failures():
+            await run_sync(self._runner.prepare)
+            return await mirror.using(
+                lambda: take_over(
+                    self._runner, mirror, order, branch, commits, remote, self._freshness(), progress, save_what_is_here
+                )
+            )
+
+    async def unshare(self, order: WorkOrder, repository: Repository, token: str | None) -> None:
+        """See ports.Checkouts."""
+        mirror = self._mirror(repository)
+        if not await run_sync(mirror.path.is_dir):
+            return
+        with disk.storage_failures():
+            await run_sync(self._runner.prepare)
+            await HiddenRef(self._runner, mirror, order.agent_work_order_id).delete(self._remote(repository, token))
 
     async def diff(self, order: WorkOrder, repository: Repository) -> Diff:
         """See ports.Checkouts."""
@@ -92,14 +186,45 @@ class GitCheckouts:
         base, head = mirror.ref(order_id, "base"), mirror.ref(order_id, "head")
         if base is None or head is None:
             raise NotFound("This work order has no checkpoint yet.", next_action="Look again after its first step.")
-        return Diff(base, head, await run_sync(inspect.file_diffs, mirror.path, base, head))
+        files = await mirror.using(partial(run_sync, inspect.file_diffs, mirror.path, base, head))
+        return Diff(base, head, files)
+
+    async def bundle(self, order: WorkOrder, repository: Repository, folder: Path) -> bool:
+        """See ports.Branches."""
+        with disk.storage_failures():
+            return await save_order(self._runner, self._mirror(repository), order.agent_work_order_id, folder)
+
+    async def unbundle(self, order: WorkOrder, repository: Repository, token: str | None, folder: Path) -> None:
+        """See ports.Branches. Makes the mirror anew where there is none."""
+        mirror = self._mirror(repository)
+        with disk.storage_failures():
+            await run_sync(self._runner.prepare)
+            await mirror.refresh(self._remote(repository, token), self._freshness(), lambda phase, percent: None)
+            async with mirror.locked():
+                await load_order(self._runner, mirror, order.agent_work_order_id, folder)
+
+    async def save(self, order: WorkOrder, repository: Repository) -> None:
+        """See ports.Checkouts."""
+        mirror, root = self._mirror(repository), self._root(order, repository)
+        state = mirror.state(order.agent_work_order_id)
+        if state is None or not state.ready or not await run_sync(disk.is_directory, root):
+            return
+        branch, wish = order.git_branch_name or "none", Wish(mirror, NO_OPTIONS, 0)
+        left = await self._checkout(mirror, root, order, repository, branch, state, wish)
+        await left.checkpoint("clean-up", "Files that were in no checkpoint when the checkout was removed")
+
+    async def clean_up(self, order: WorkOrder, repository: Repository) -> None:
+        """See ports.Checkouts."""
+        if self._clean_up is not None:
+            await self._clean_up(order.agent_work_order_id, repository, self._root(order, repository))
 
     async def remove(self, order: WorkOrder, repository: Repository) -> None:
         """See ports.Checkouts. Renamed aside, then deleted; StepFailed (disk) says what would not go."""
+        await self.clean_up(order, repository)
         with disk.storage_failures():
             await run_sync(disk.set_aside, self._root(order, repository).parent, self._trash)
             await self._mirror(repository).forget(order.agent_work_order_id)
-            problems = await run_sync(disk.empty, self._trash)
+            problems = await run_sync(removal.empty, self._trash)
         if problems:
             raise StepFailed(
                 FailureClass.DISK,
@@ -122,61 +247,24 @@ class GitCheckouts:
             )
         return OrderState(base_branch, base, ready=False)
 
-    async def _populate(
-        self,
-        mirror: Mirror,
-        root: Path,
-        order_id: str,
-        repository: Repository,
-        branch: str,
-        state: OrderState,
-        progress: Progress,
-    ) -> None:
-        """The .git by hand, then files and index by a single git, which is what makes this fast."""
-        start = mirror.ref(order_id, "head") or state.base_commit
+    def _needs(self, mirror: Mirror, order_id: str) -> int:
+        """About how many bytes the order's checkout will take; 0 for one that is there."""
+        state = mirror.state(order_id)
+        return 0 if state and state.ready else self._room.estimate(mirror.path)
 
-        def prepare() -> None:
-            mirror.save_state(order_id, replace(state, ready=False))
-            mirror.keep(order_id, "base", state.base_commit)
-            disk.set_aside(root.parent, self._trash)
-            disk.make_directory(root.parent, 0o711)
-            self._write_git_dir(root, mirror, repository, branch, state, start)
+    def _to_prepare(self, options: RepositoryOptions) -> int:
+        """How many checkouts are kept ready. What is fetched for each order anew cannot be."""
+        if options.submodules or options.lfs:
+            return 0
+        return self._prepared() if options.prepared_checkouts is None else options.prepared_checkouts
 
-        await run_sync(prepare)
-        await self._runner.run(
-            "read-tree", "-u", "-v", "--reset", start,
-            git_dir=mirror.path, work_tree=root, index=root / ".git" / "index",
-            progress=progress, limit=self._clone_limit, as_agent=True,
-        )  # fmt: skip
+    def _takes_prepared(self, mirror: Mirror, state: OrderState, options: RepositoryOptions, subdir: str) -> bool:
+        """Prepared checkouts are whole ones of the default branch; for any other they would be a detour."""
+        fetched = mirror.fresh(timedelta.max, 0.0)
+        plain = not (subdir or options.submodules or options.lfs)
+        return plain and fetched is not None and state.base_branch == fetched.default
 
-    def _write_git_dir(
-        self, root: Path, mirror: Mirror, repository: Repository, branch: str, state: OrderState, start: str
-    ) -> None:
-        """Complete before its owner gets it, so that nobody can plant a link where we are about to write."""
-        git = root / ".git"
-        base_ref = f"{state.base_commit} {BRANCHES}{state.base_branch}\n"
-        files = {
-            "HEAD": f"ref: refs/heads/{branch}\n",
-            "config": _CONFIG.format(url=repository.url),
-            "packed-refs": f"# pack-refs with: peeled fully-peeled sorted \n{base_ref}",
-            "info/exclude": "\n".join(EXCLUDED) + "\n",
-            "objects/info/alternates": f"{mirror.path / 'objects'}\n",
-            f"refs/heads/{branch}": f"{start}\n",
-        }
-        for directory in ("hooks", "objects/pack", "refs/tags", *(str(Path(name).parent) for name in files)):
-            (git / directory).mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
-            (git / name).write_text(text)
-        git.chmod(0o700)
-        root.chmod(0o700)
-        if self._agent_user:
-            for directory, _, names in os.walk(git, topdown=False):
-                for name in names:
-                    os.lchown(Path(directory) / name, *self._agent_user)
-                os.lchown(directory, *self._agent_user)
-            os.lchown(root, *self._agent_user)
-
-    def _checkout(
+    async def _checkout(
         self,
         mirror: Mirror,
         root: Path,
@@ -184,14 +272,24 @@ class GitCheckouts:
         repository: Repository,
         branch: str,
         state: OrderState,
-        *,
-        resumed: bool,
+        wish: Wish,
+        opened: Opened | None = None,
     ) -> GitCheckout:
-        remote = self._remote(repository, None)
-        return GitCheckout(self._runner, mirror, root, order, branch, remote, state, resumed=resumed)
+        """One that was just opened, or else one that is still there."""
+        remote, order_id = self._remote(repository, None), order.agent_work_order_id
+        start = mirror.ref(order_id, "head") or state.base_commit
+        found = opened or Opened(await run_sync(extras.load, mirror.order_dir(order_id)), False, ())
+        key = await self._shop.set_ups.key(mirror, start, wish.options) if found.extras.due else ""
+        set_up = SetUp(self._shop.set_ups, key, self._shop.owner, lambda: self._stock.wish(wish))
+        return GitCheckout(
+            self._runner, mirror, root, order, branch, remote, state, found, set_up, resumed=opened is None
+        )
 
-    def _mirror(self, repository: Repository) -> Mirror:
-        return Mirror(self._runner, self._mirrors, repository.key, self._clone_limit)
+    def _mirror(self, repository: Repository, options: RepositoryOptions = NO_OPTIONS) -> Mirror:
+        return Mirror(
+            self._runner, self._mirrors, repository.key, self._clone_limit,
+            without_contents=options.partial_clone, depth=options.depth,
+        )  # fmt: skip
 
     def _root(self, order: WorkOrder, repository: Repository) -> Path:
         if not ORDER_ID.match(order.agent_work_order_id):
@@ -200,3 +298,7 @@ class GitCheckouts:
 
     def _remote(self, repository: Repository, token: str | None) -> Remote:
         return Remote(repository.url, repository.host, repository.host in self._insecure_hosts(), token)
+
+
+def _no_submodule(address: str) -> Repository:
+    raise InvalidInput([FieldProblem("url", "cannot be looked at by this server")])

@@ -13,8 +13,9 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import anyio
+from anyio.to_thread import run_sync
 
-from ..domain.errors import FailureClass, StepFailed
+from ..domain.errors import DiskFull, FailureClass, StepFailed
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -26,28 +27,32 @@ def storage_failures() -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno in _FULL:
+            raise DiskFull from error
         reason = os.strerror(error.errno) if error.errno else type(error).__name__
-        what = "The disk is full" if error.errno in _FULL else f"The repository volume refused an operation ({reason})"
         raise StepFailed(
             FailureClass.DISK,
-            f"{what}.",
-            next_action="Make room on the repository volume or mend its permissions, then retry the order.",
+            f"The repository volume refused an operation ({reason}).",
+            next_action="Mend the permissions of the repository volume, or mount it for writing, then retry the order.",
         ) from error
 
 
 @asynccontextmanager
-async def held(lock: Path, enough: Callable[[], bool]) -> AsyncIterator[bool]:
+async def held(lock: Path, enough: Callable[[], bool], *, shared: bool = False) -> AsyncIterator[bool]:
     """The lock between tasks, processes and servers, waited for without blocking the loop; True once it is ours.
+
+    Any number may hold it `shared`, and nobody else meanwhile.
 
     False as soon as `enough()` says that what was wanted has been done meanwhile. The kernel lets go of the lock when
     its holder dies, and children do not inherit it.
     """
     pause = 0.005
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         while not enough():
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
             except BlockingIOError:
                 await anyio.sleep(pause)
                 pause = min(pause * 1.5, 0.1)
@@ -57,6 +62,16 @@ async def held(lock: Path, enough: Callable[[], bool]) -> AsyncIterator[bool]:
         yield False
     finally:
         os.close(descriptor)
+
+
+@asynccontextmanager
+async def opening(repositories: Path) -> AsyncIterator[None]:
+    """Held for a moment by whoever opens a checkout, and by clean-up while it asks whose time is over and renames it
+    aside: an order that runs on after this was seen to run by clean-up, or finds what it had already gone."""
+    folder = repositories / ".mirrors" / ".server"
+    await run_sync(make_directory, folder)
+    async with held(folder / "opening.lock", lambda: False):
+        yield
 
 
 def write_whole(path: Path, data: bytes, mode: int = 0o644) -> None:
@@ -127,54 +142,7 @@ def set_aside(path: Path, trash: Path) -> None:
         path.rename(target)
 
 
-def empty(trash: Path) -> list[str]:
-    """Deletes all that is in the trash, links themselves and never their targets; what could not be deleted comes back.
-
-    Nested directories are first moved up to the trash itself, so that neither depth nor path length is a limit.
-    """
-    problems: list[str] = []
-    try:
-        top = os.open(trash, _DIRECTORY)
-    except FileNotFoundError:
-        return problems
-    try:
-        waiting = os.listdir(top)  # noqa: PTH208 - a descriptor, which pathlib does not take
-        while waiting:
-            waiting += _delete(top, waiting.pop(), problems)
-    finally:
-        os.close(top)
-    return problems
-
-
-def _delete(top: int, name: str, problems: list[str]) -> list[str]:
-    """Deletes one entry of the trash; the names of the directories that it moved up on the way."""
-    moved: list[str] = []
-    try:
-        if not stat.S_ISDIR(os.stat(name, dir_fd=top, follow_symlinks=False).st_mode):
-            os.unlink(name, dir_fd=top)
-            return moved
-        _open_up(name, top)
-        directory = os.open(name, _DIRECTORY, dir_fd=top)
-        try:
-            with os.scandir(directory) as entries:
-                for entry in entries:
-                    if not entry.is_dir(follow_symlinks=False):
-                        os.unlink(entry.name, dir_fd=directory)
-                        continue
-                    _open_up(entry.name, directory)
-                    moved.append(secrets.token_hex(8))
-                    os.rename(entry.name, moved[-1], src_dir_fd=directory, dst_dir_fd=top)
-        finally:
-            os.close(directory)
-        os.rmdir(name, dir_fd=top)
-    except FileNotFoundError:
-        pass  # another server empties the same trash
-    except OSError as error:
-        problems.append(f"{name}: {error.strerror}")
-    return moved
-
-
-def _open_up(name: str, directory: int) -> None:
+def open_up(name: str, directory: int) -> None:
     """Gives a directory's rights back to its owner, by its descriptor: its name could lead elsewhere by now."""
     descriptor = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
     try:

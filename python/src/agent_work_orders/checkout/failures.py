@@ -2,15 +2,10 @@
 
 import re
 
-from ..domain.errors import FailureClass, StepFailed
+from ..domain.errors import DiskFull, FailureClass, StepFailed
 
+_FULL = re.compile(r"No space left on device|Disk quota exceeded|Out of diskspace", re.IGNORECASE)
 _PATTERNS: tuple[tuple[str, FailureClass, str, str], ...] = (
-    (
-        r"No space left on device|Disk quota exceeded",
-        FailureClass.DISK,
-        "The disk is full.",
-        "Make room on the repository volume, then retry the order.",
-    ),
     (
         r"Authentication failed|could not read (Username|Password)|(error:|HTTP) 40[13]\b"
         r"|Invalid username or (token|password)|without .?workflow.? scope|Permission to \S+ denied",
@@ -52,22 +47,63 @@ _PATTERNS: tuple[tuple[str, FailureClass, str, str], ...] = (
     ),
 )
 
+_DAMAGE = re.compile(
+    r"is corrupt|\bcorrupted\b|object file .* is empty|unable to (read|parse|unpack|map|find)\b|inflate:"
+    r"|incorrect (data|header) check|(bad|invalid) (object|tree|blob|signature|index file|config line|sha1|ref\b)"
+    r"|could not (read|parse) (?!Username|Password|from remote)|not a git repository|Not a valid object name"
+    r"|does not match (index|its hash|packfile)|(sha1|hash) mismatch|unexpected line in|reference broken"
+    r"|(missing|broken|unresolved) (blob|tree|commit|object|link|ref|delta)|unable to resolve reference"
+    r"|failed to (read|unpack|traverse)|did not receive expected object|error building trees"
+    r"|object directory .* does not exist|(index|pack)(file)? \S+ (is|has|claims|cannot be|index unavailable|too)",
+    re.IGNORECASE,
+)
+
+
+class Damaged(StepFailed):
+    """git stumbled over its own files: the mirror may be damaged. Whoever owns the mirror looks, mends and repeats."""
+
+
+def smells_of_damage(stderr: str) -> bool:
+    """Whether git's words are such as it has for files that are not as it wrote them. The remote's own do not count."""
+    return any(_DAMAGE.search(line) for line in stderr.splitlines() if not line.startswith("remote:"))
+
 
 def failure(command: str, exit_code: int, stderr: str, host: str) -> StepFailed:
     """The StepFailed for a git command that ended badly; `stderr` must be free of secrets already."""
+    if _FULL.search(stderr):
+        return DiskFull()
     last = _last(stderr) or f"exit code {exit_code}"
     for pattern, failure_class, sentence, next_action in _PATTERNS:
         if re.search(pattern, stderr, re.IGNORECASE):
             text = sentence.format(host=host or "The host", last=last)
             return StepFailed(failure_class, _sentence(text), next_action=next_action)
-    return StepFailed(
+    if smells_of_damage(stderr):
+        return damaged(last)
+    # Without a remote there is nothing but the mirror and the disk that could be at fault.
+    return (StepFailed if host else Damaged)(
         FailureClass.GIT,
         _sentence(f"git {command} failed: {last}"),
         next_action="Read the message; if it does not name a cause in the repository itself, retry the order.",
     )
 
 
-def rejected(reason: str, stderr: str) -> StepFailed:
+def damaged(reason: str) -> Damaged:
+    return Damaged(
+        FailureClass.GIT,
+        _sentence(f"The server's copy of the repository seems to be damaged: {reason}"),
+        next_action="Retry the order. If it happens again, look at the disk, and at the server's log.",
+    )
+
+
+def refusal_of(porcelain: bytes) -> str | None:
+    """The reason in a line `!<tab>from:to<tab>[rejected] (reason)` of `push --porcelain`."""
+    for line in porcelain.decode("utf-8", "replace").splitlines():
+        if line.startswith("!"):
+            return line.split("\t")[-1]
+    return None
+
+
+def rejected(reason: str, stderr: str, what: str = "branch") -> StepFailed:
     """The StepFailed for a push that the remote refused, in the remote's own words where it has any."""
     said = [line.removeprefix("remote:").strip() for line in stderr.splitlines() if line.startswith("remote:")]
     words = " ".join(line for line in said if line.strip("- ")) or reason
@@ -76,7 +112,7 @@ def rejected(reason: str, stderr: str) -> StepFailed:
     reasons = reason if words == reason else f"{reason}: {words}"
     return StepFailed(
         FailureClass.CONFLICT,
-        _sentence(f"The remote refused the branch: {reasons}"),
+        _sentence(f"The remote refused the {what}: {reasons}"),
         next_action="Mend what the remote names (a branch of that name, a protection rule, a hook), then retry.",
     )
 

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import anyio
 
+from ..tracing import span
 from . import disk
 from .child import MAX_OUTPUT, Progress, Run
 from .failures import failure, refused, timed_out
@@ -126,8 +127,9 @@ class Git:
     ) -> Output:
         """Runs `git *arguments` to its end; the first argument is the command.
 
-        `behind`: whoever else wants the processor goes first. `settings` are added to ours. StepFailed when the exit code is not in `expect`, when `limit` is over, or when git cannot be started. Nothing
+        StepFailed when the exit code is not in `expect`, when `limit` is over, or when git cannot be started. Nothing
         of it runs on when this returns or raises, also on cancellation. Without `remote` no transport is allowed.
+        `behind` lets whoever else wants the processor go first; `settings` are added to ours.
         """
         environment = {
             **self._environment(remote, settings or {}),
@@ -139,7 +141,7 @@ class Git:
         seconds = (limit or self._limit).total_seconds()
         argv = [*self._launcher(remote, as_agent), self._binary, *arguments]
         run = Run(progress, _secrets(remote))
-        with anyio.move_on_after(seconds) as scope:
+        with span(f"git {arguments[0]}", outside=remote is not None), anyio.move_on_after(seconds) as scope:
             umask = 0o022 if self._agent_user else -1
             # Unpacking a large clone takes every core there is; whoever asks the server meanwhile goes before it.
             await run.go(argv, environment, self._home, stdin, stdout, umask, behind=behind or remote is not None)

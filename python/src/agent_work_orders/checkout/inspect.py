@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..ports import FileDiff
+from .failures import damaged
 
 if TYPE_CHECKING:
     from git import Diff
@@ -12,11 +13,16 @@ MAX_PATCH = 1024 * 1024  # bytes of one file's patch
 
 
 def file_diffs(mirror: Path, base: str, head: str) -> tuple[FileDiff, ...]:
-    """The files that differ between two commits (full ids). Blocks: call it in a thread."""
+    """The files that differ between two commits (full ids); Damaged if they cannot be read. Blocks."""
     from git import Repo  # importing it starts `git version`, so not before it is needed
+    from git.exc import GitError, ODBError
 
-    with Repo(mirror) as repository:
-        return tuple(_file(diff) for diff in repository.commit(base).diff(repository.commit(head), create_patch=True))
+    try:
+        with Repo(mirror) as repository:
+            changes = repository.commit(base).diff(repository.commit(head), create_patch=True)
+            return tuple(_file(diff) for diff in changes)
+    except (GitError, ODBError, ValueError) as error:  # ValueError: a commit that is none, or is not there
+        raise damaged(f"its commits cannot be compared ({type(error).__name__})") from error
 
 
 def _file(diff: "Diff") -> FileDiff:

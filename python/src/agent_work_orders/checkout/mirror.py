@@ -5,26 +5,38 @@ Remote branches are `refs/remotes/origin/*`; what orders keep is `refs/awo/<orde
 
 import hashlib
 import json
+import logging
 import re
 import secrets
 import time
-from contextlib import suppress
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, suppress
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
 from shutil import rmtree
+from typing import TypeVar
 
 from anyio import CancelScope
 from anyio.to_thread import run_sync
 
-from . import disk, refs
+from . import disk, refs, repair
 from .child import Progress
-from .failures import refused
+from .failures import Damaged, failure, refused, smells_of_damage
 from .git import Git, Remote
 
+T = TypeVar("T")
+logger = logging.getLogger("archon.awo")
+
 BRANCHES = "refs/remotes/origin/"
-_CONFIG = b"[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n"
+CONFIG = b"[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n"
+PROMISED = (
+    b'[extensions]\n\tpartialClone = origin\n[remote "origin"]\n\tpromisor = true\n\tpartialclonefilter = blob:none\n'
+)
 ORDER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}\Z")
+# Mirrors that the current task leans on.
+_in_use: ContextVar[frozenset[Path]] = ContextVar("mirrors in use", default=frozenset())
 
 
 @dataclass(frozen=True)
@@ -48,11 +60,25 @@ class OrderState:
 class Mirror:
     """The mirror of one repository in `directory`. Nothing is read or written before the first call."""
 
-    def __init__(self, git: Git, directory: Path, key: str, clone_limit: timedelta) -> None:
+    def __init__(
+        self,
+        git: Git,
+        directory: Path,
+        key: str,
+        clone_limit: timedelta,
+        *,
+        without_contents: bool = False,
+        depth: int | None = None,
+    ) -> None:
+        """`without_contents` and `depth` say how it is cloned; one that is there already stays as it is."""
         readable = re.sub(r"[^a-z0-9._-]", "-", key)[:100]
         self.name = f"{readable}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
         self.path = directory / f"{self.name}.git"
         self._git, self._directory, self._clone_limit = git, directory, clone_limit
+        self._without_contents, self._depth = without_contents, depth
+        # By which a damaged mirror may be cloned anew, by whoever stumbles over the damage.
+        self.remote: Remote | None = None
+        self._notes: list[str] = []
 
     # --- What orders keep here
 
@@ -62,10 +88,33 @@ class Mirror:
         return self.path / "awo" / order_id
 
     def ref(self, order_id: str, name: str) -> str | None:
-        return refs.read_ref(self.path, f"refs/awo/{order_id}/{name}")
+        """A ref of the order's. A `head` that a power cut left unreadable is the newest checkpoint that can be read."""
+        found = refs.read_ref(self.path, f"refs/awo/{order_id}/{name}")
+        return found or (self._newest_checkpoint(order_id) if name == "head" else None)
+
+    def _newest_checkpoint(self, order_id: str) -> str | None:
+        folder = f"refs/awo/{order_id}/checkpoints/"
+        names = [name for name in refs.refs_below(self.path, folder) if (self.path / name).is_file()]
+        newest = max(names, key=lambda name: (self.path / name).stat().st_mtime_ns, default=None)
+        return newest and refs.read_ref(self.path, newest)
 
     def keep(self, order_id: str, name: str, commit: str) -> None:
         refs.write_ref(self.path, f"refs/awo/{order_id}/{name}", commit)
+
+    def drop(self, order_id: str, name: str) -> None:
+        refs.remove_ref(self.path, f"refs/awo/{order_id}/{name}")
+
+    async def descends(self, commit: str, ancestor: str) -> bool:
+        """Whether `ancestor` is `commit` or lies behind it; one that is not here at all does not."""
+        words = ("merge-base", "--is-ancestor", ancestor, commit)
+        output = await self._git.run(*words, git_dir=self.path, expect=(0, 1, 128))
+        if output.exit_code == 128 and smells_of_damage(output.stderr):
+            raise failure("merge-base", 128, output.stderr, "")
+        return output.exit_code == 0
+
+    def locked(self) -> AbstractAsyncContextManager[bool]:
+        """The lock under which the mirror is fetched, packed and mended."""
+        return disk.held(self._lock, lambda: False)
 
     def state(self, order_id: str) -> OrderState | None:
         data = disk.read_inside(self.order_dir(order_id), ["state.json"], 4096)
@@ -130,16 +179,80 @@ class Mirror:
             # A clone without checkout learns the remote's HEAD and gets everything in one conversation.
             await self._git.run(
                 "clone", "--no-checkout", "--no-tags", "--no-recurse-submodules", "--template=", "--origin", "origin",
-                "--progress", "--", remote.url, str(draft),
+                "--progress", *self._less(), "--", remote.url, str(draft),
                 remote=remote, progress=progress, limit=self._clone_limit,
             )  # fmt: skip
-            await run_sync(self._adopt, draft, started_at)
+            git_dir = await run_sync(self._furnish, draft, started_at)
+            left = await run_sync(self._left_behind)
+            for old in left:
+                for lost in await repair.bring_over(self._git, old, git_dir, self._clone_limit):
+                    self._notes.append(f"{lost} could not be read any more when the mirror was mended.")
+            await run_sync(self._put_in_place, git_dir, left)
         finally:
             with CancelScope(shield=True):
                 await run_sync(rmtree, draft, True)
 
-    def _adopt(self, draft: Path, started_at: float) -> None:
-        """Makes a finished clone ours: our configuration, no branch of its own, the marker last, then the name."""
+    # --- Damage
+
+    async def using(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Does what leans on the mirror. If git stumbles over damage it is mended, and the work is done once more.
+
+        Nobody's work goes on while a mirror is exchanged for a new one. May be nested: the outermost mends.
+        """
+        outer = _in_use.get()
+        if self.path in outer:
+            return await work()
+        mark = _in_use.set(outer | {self.path})
+        try:
+            try:
+                async with disk.held(self._use_lock, lambda: False, shared=True):
+                    return await work()
+            except Damaged as damaged:
+                await self._mend(damaged)
+            async with disk.held(self._use_lock, lambda: False, shared=True):
+                return await work()
+        finally:
+            _in_use.reset(mark)
+
+    def notes(self) -> list[str]:
+        """What was mended since somebody asked, one sentence each."""
+        said, self._notes = self._notes, []
+        return said
+
+    async def _mend(self, damaged: Damaged) -> None:
+        """Mended on the spot, else cloned anew; raises `damaged` where it cannot be."""
+        async with disk.held(self._use_lock, lambda: False), self.locked():
+            if not await run_sync(disk.is_directory, self.path):
+                return  # whoever needs it clones it
+            logger.warning("%s: %s", self.name, damaged.message)
+            await run_sync(self._clear_stale_locks)
+            found = await run_sync(repair.put_back, self.path, [CONFIG, CONFIG + PROMISED])
+            await run_sync(repair.forget_derived, self.path)
+            problem = await repair.damage(self._git, self.path, self._clone_limit)
+            if problem is None:
+                if found:
+                    self._say(f"The server's copy of the repository was damaged ({', '.join(found)}); it was mended.")
+                return
+            if self.remote is None:
+                raise damaged
+            await self._clone(self.remote, lambda phase, percent: None)
+            self._say(f"The server's copy of the repository was damaged ({problem}); it was cloned anew.")
+
+    def _say(self, sentence: str) -> None:
+        logger.warning("%s: %s", self.name, sentence)
+        self._notes.append(sentence)
+
+    def is_partial(self) -> bool:
+        """Whether it was cloned without the contents of files."""
+        return PROMISED in (disk.read_inside(self.path, ["config"], 1 << 20) or b"")
+
+    def _less(self) -> list[str]:
+        """What the operator wants left out."""
+        words = ["--filter=blob:none"] if self._without_contents else []
+        return [*words, f"--depth={self._depth}", "--no-single-branch"] if self._depth else words
+
+    def _furnish(self, draft: Path, started_at: float) -> Path:
+        """Makes a finished clone ours: our configuration, no branch of its own, and the marker last."""
         git_dir = draft / ".git"
         head = (disk.read_inside(git_dir, ["HEAD"], 4096) or b"").decode("utf-8", "replace").strip()
         branches = refs.refs_below(git_dir, BRANCHES)
@@ -150,11 +263,30 @@ class Mirror:
             raise _empty()
         default = head.removeprefix("ref: refs/heads/") if head.startswith("ref: refs/heads/") else None
         (git_dir / "refs" / "heads").mkdir()
-        disk.write_whole(git_dir / "HEAD", b"ref: refs/heads/none\n")
-        disk.write_whole(git_dir / "config", _CONFIG)
+        disk.write_whole(git_dir / "HEAD", repair.HEAD)
+        disk.write_whole(git_dir / "config", CONFIG + (PROMISED if self._without_contents else b""))
         self._mark(git_dir, Fetched(default, started_at))
+        return git_dir
+
+    def _left_behind(self) -> list[Path]:
+        """Damaged mirrors of this repository from which nobody has brought over what orders keep."""
+        aside = [one for one in self._asides() if not (one / "awo" / repair.BROUGHT_OVER).exists()]
+        return [*aside, *([self.path] if disk.is_directory(self.path) else [])]
+
+    def _asides(self) -> list[Path]:
+        return sorted(self._directory.glob(f"{self.name}.broken-*"))
+
+    def _put_in_place(self, git_dir: Path, left: list[Path]) -> None:
+        """The name is given in the end; what had it is kept aside, in case more can be read of it than we could."""
+        if self.path in left:
+            aside = self._directory / f"{self.name}.broken-{int(time.time())}-{secrets.token_hex(2)}"
+            self.path.rename(aside)
+            left = [aside if old == self.path else old for old in left]
         with suppress(OSError):  # another server was faster; its mirror is as good, and ours goes with the draft
             git_dir.rename(self.path)
+        for old in left:
+            disk.make_directory(old / "awo")
+            (old / "awo" / repair.BROUGHT_OVER).touch()
 
     async def _fetch(self, remote: Remote, progress: Progress) -> None:
         """One question when nothing is new; the fetch itself only when something is."""
@@ -171,10 +303,17 @@ class Mirror:
             await run_sync(self._clear_stale_locks)
             await self._git.run(
                 "fetch", "--prune", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head", "--progress",
-                "--", remote.url, f"+refs/heads/*:{BRANCHES}*",
+                *(["--filter=blob:none", "origin"] if self.is_partial() else ["--", remote.url]),
+                f"+refs/heads/*:{BRANCHES}*",
                 git_dir=self.path, remote=remote, progress=progress, limit=self._clone_limit,
+                settings={"remote.origin.url": remote.url},
             )  # fmt: skip
         await run_sync(self._mark, self.path, Fetched(default, started_at))
+
+    @property
+    def _use_lock(self) -> Path:
+        """Shared by all who lean on the mirror; whole for whoever exchanges it. Taken before `_lock`, never after."""
+        return self._directory / f"{self.name}.use.lock"
 
     @property
     def _lock(self) -> Path:

@@ -12,6 +12,7 @@ from . import disk
 
 COMMIT = re.compile(r"[0-9a-f]{40}\Z")
 _REF = re.compile(r"refs/[^\x00-\x20\x7f~^:?*\[\\]+\Z")
+_PACKED_LINE = re.compile(rb"#.*\Z|\^[0-9a-f]{40}\Z|[0-9a-f]{40} refs/[^\x00-\x20\x7f~^:?*\[\\]+\Z")
 MAX_LOOSE = 4096
 MAX_PACKED = 64 * 1024 * 1024
 
@@ -24,6 +25,19 @@ def read_ref(git_dir: Path, name: str) -> str | None:
     if loose is not None:
         return _commit(loose)
     return packed_refs(git_dir).get(name)
+
+
+def read_loose(git_dir: Path, name: str) -> str | None:
+    """The commit id in a ref's own file; None if there is none, or none that can be read."""
+    loose = disk.read_inside(git_dir, name.split("/"), MAX_LOOSE)
+    return None if loose is None else _commit(loose)
+
+
+def readable_part(packed: bytes) -> bytes:
+    """The lines of a packed-refs file that git can read, as they are."""
+    lines = packed.split(b"\n")
+    whole = [line for line in lines[:-1] if _PACKED_LINE.match(line)]
+    return b"".join(line + b"\n" for line in whole)
 
 
 def packed_refs(git_dir: Path) -> dict[str, str]:
@@ -54,6 +68,13 @@ def write_ref(git_dir: Path, name: str, commit: str) -> None:
     lock.unlink(missing_ok=True)  # these refs have one writer, so a lock that is there has lost its holder
     disk.write_whole(lock, f"{commit}\n".encode())
     lock.rename(path)
+
+
+def remove_ref(git_dir: Path, name: str) -> None:
+    """Takes a ref of ours away that was never packed; none is fine."""
+    if not _is_plain(name):
+        raise ValueError(f"not a ref: {name!r}")
+    (git_dir / name).unlink(missing_ok=True)
 
 
 def read_head(checkout: Path) -> str | None:

@@ -12,9 +12,11 @@ from pathlib import Path
 from anyio.to_thread import run_sync
 
 from ..domain.errors import FailureClass, StepFailed
-from . import disk, refs
+from . import disk, refs, sparse
+from .extras import Extras
 from .failures import refused
 from .git import Git
+from .placed import hiding
 
 GITLINK = b"160000"
 
@@ -28,6 +30,7 @@ class Snapshotter:
     root: Path
     index: Path
     alternates: bytes
+    extras: Extras = field(default_factory=Extras)
     notes: dict[str, None] = field(default_factory=dict)
 
     def note(self, sentence: str) -> None:
@@ -62,7 +65,10 @@ class Snapshotter:
             )
         await run_sync(self._prepare_index)
         await self._git("read-tree", "-i", "-m", parent)
-        listing = await self._git("ls-files", "-z", "--modified", "--deleted", "--others", "--exclude-standard")
+        if self.extras.sparse:
+            await self._notice_outside()
+        words = ("ls-files", "-z", "--modified", "--deleted", "--others", "--exclude-standard")
+        listing = await self._git(*words, *self._hidden())
         changed, gone, directories = await run_sync(self._sort, listing)
         if directories:
             links = await self._gitlinks(directories)
@@ -77,6 +83,40 @@ class Snapshotter:
         if not (gone or changed):
             return None
         return (await self._git("write-tree")).decode().strip()
+
+    async def made_by_set_up(self) -> tuple[bytes, list[str]]:
+        """What a set-up command left, in a checkout in which only it has run: all paths that git does not track (NUL
+        after each), and the topmost of those that would be in a commit. What it changed of tracked files is put back.
+        """
+        await run_sync(self._prepare_index)
+        changed = [path for path in (await self._git("ls-files", "-z", "--modified")).split(b"\0") if path]
+        if changed:
+            self.note(f"The set-up command changed {len(changed)} files of the repository; they were put back.")
+            await self.git.run(
+                "checkout-index", "--force", "-z", "--stdin", git_dir=self.mirror, work_tree=self.root,
+                index=self.index, stdin=b"".join(path + b"\0" for path in changed), as_agent=True,
+            )  # fmt: skip
+        placed = {os.fsencode(path) for path in self.extras.placed}
+        made = [path for path in (await self._git("ls-files", "-z", "--others")).split(b"\0") if path]
+        words = ("ls-files", "-z", "--others", "--exclude-standard", "--directory", "--no-empty-directory")
+        left = [path for path in (await self._git(*words)).split(b"\0") if path and path not in placed]
+        listing = b"".join(path + b"\0" for path in made if path not in placed)
+        return listing, [path.decode("utf-8", "replace") for path in left]
+
+    def _hidden(self) -> list[str]:
+        """What keeps files of ours out; those on the command line no .gitignore of the repository can bring back."""
+        words = [f"--exclude={line}" for line in hiding(self.extras.placed)]
+        return [*words, f"--exclude-from={self.index.with_name('exclude')}"] if self.extras.hidden else words
+
+    async def _notice_outside(self) -> None:
+        """Looks again at files outside of a sparse checkout that are on disk all the same."""
+        found = await run_sync(sparse.found_outside, self.root, self.extras.sparse)
+        if found:
+            entries = (await self._git("ls-files", "-z", "-t")).split(b"\0")
+            passed_over = found & {entry[2:] for entry in entries if entry.startswith(b"S ")}
+            if passed_over:
+                listing = b"".join(path + b"\0" for path in sorted(passed_over))
+                await self._git("update-index", "-z", "--no-skip-worktree", "--stdin", stdin=listing)
 
     def _prepare_index(self) -> None:
         """The order has one runner at a time, so a lock that is there was left by a git that was killed."""
@@ -108,6 +148,8 @@ class Snapshotter:
                 gone.add(path)
                 continue
             full = os.path.join(top, path)  # noqa: PTH118 - file names are bytes here
+            if self.extras.sparse and sparse.is_outside(path, self.extras.sparse) and not os.path.lexists(full):
+                continue  # it was never put on disk
             try:
                 mode = os.lstat(full).st_mode
             except OSError:

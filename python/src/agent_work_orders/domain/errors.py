@@ -4,8 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from .status import WaitingReason
+
+if TYPE_CHECKING:
+    from .conversation import Approval
 
 
 class FailureClass(StrEnum):
@@ -73,6 +77,19 @@ class WrongState(WorkOrderError):
     next_action = "Read the work order again; it has moved on."
 
 
+class AlreadyAnswered(WorkOrderError):
+    """Somebody else was first; `approval` (see domain.conversation) says who answered what, and when."""
+
+    code = "already_answered"
+    next_action = "Read the work order again; send a message if you want something else."
+
+    def __init__(self, approval: "Approval") -> None:
+        said = (approval.answer or "answered").replace("_", " ")
+        at = approval.answered_at.isoformat(timespec="seconds") if approval.answered_at else "before"
+        super().__init__(f"{approval.answered_by} has answered this already, at {at}: {said}.")
+        self.approval = approval
+
+
 class IdempotencyConflict(WorkOrderError):
     """The idempotency key was used before, for another request."""
 
@@ -118,6 +135,14 @@ class StepFailed(WorkOrderError):
     def __init__(self, failure_class: FailureClass, message: str, *, next_action: str) -> None:
         super().__init__(message, next_action=next_action)
         self.failure_class = failure_class
+
+
+class DiskFull(StepFailed):
+    """Nothing more can be written; a run waits until there is room, and loses nothing."""
+
+    def __init__(self, message: str = "The disk is full.") -> None:
+        action = "Make room on the volume of the repositories; the order then goes on by itself."
+        super().__init__(FailureClass.DISK, message, next_action=action)
 
 
 class MustWait(WorkOrderError):

@@ -7,8 +7,11 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from .conversation import Question, Verdict
 from .errors import FailureClass
+from .retention import Kind
 from .status import Status, StepStatus, WaitingReason
+from .workflow import Gate
 
 # Longer bodies are cut in the journal; the whole stands in the artifact that the event names.
 MAX_BODY_BYTES = 16 * 1024
@@ -47,6 +50,7 @@ class CheckoutOpened(Payload):
     base_branch: str = Field(description="Branch it starts from.")
     base_commit: str = Field(description="Full id of the commit it starts from.")
     resumed: bool = Field(description="Whether earlier work was found and taken up.")
+    prepared: bool = Field(default=False, description="Whether it was ready before the order came.")
     took_ms: int = Field(description="How long it took, in milliseconds.")
     notes: list[str] = Field(default=[], description="What is not as one might expect: submodules, large files.")
 
@@ -110,6 +114,14 @@ class CheckpointSaved(Payload):
     notes: list[str] = Field(default=[], description="What could not be kept as it was, and why.")
 
 
+class CheckpointShared(Payload):
+    """The checkpoint went to a hidden ref of the remote, from where another server can go on; or it could not."""
+
+    kind: ClassVar[str] = "checkpoint_shared"
+    commit: str = Field(description="Full id of the commit.")
+    problem: str | None = Field(default=None, description="Why it was not pushed, in one sentence; null: it was.")
+
+
 class StepFinished(Payload):
     kind: ClassVar[str] = "step_finished"
     step_name: str = Field(description="Name of the step.")
@@ -139,6 +151,18 @@ class CheckRun(Payload):
     artifact_id: str | None = Field(default=None, description="Artifact that holds the whole output.")
 
 
+class SetupRun(Payload):
+    """The operator's set-up command ran in a new checkout, before the agent's first step."""
+
+    kind: ClassVar[str] = "setup_run"
+    command: str = Field(description="The command.")
+    exit_code: int | None = Field(description="Its exit code; null when it was stopped at its time limit.")
+    passed: bool = Field(description="Whether the exit code was 0.")
+    duration_seconds: float = Field(description="How long it took, in seconds.")
+    output_tail: str = Field(description="End of its output.")
+    artifact_id: str | None = Field(default=None, description="Artifact that holds the whole output.")
+
+
 class PolicyChecked(Payload):
     kind: ClassVar[str] = "policy_checked"
     passed: bool = Field(description="Whether the change may be pushed.")
@@ -164,6 +188,16 @@ class OrderWaiting(Payload):
     until: datetime | None = Field(description="When it goes on by itself; null: it will not.")
     message: str = Field(description="Why, in one sentence.")
     next_action: str = Field(description="What a person can do.")
+    question: Question | None = Field(default=None, description="What is asked, where it waits for an approval.")
+
+
+class ApprovalAnswered(Payload):
+    kind: ClassVar[str] = "approval_answered"
+    asked_seq: int = Field(description="`seq` of the event that asked.")
+    gate: Gate = Field(description="Where it was asked.")
+    answer: Verdict = Field(description="What was answered.")
+    by: str = Field(description="Who answered, as far as it is known.")
+    comment: str | None = Field(description="What the person wrote to it, at most 16 kB.")
 
 
 class OrderResumed(Payload):
@@ -173,7 +207,16 @@ class OrderResumed(Payload):
 
 class MessageReceived(Payload):
     kind: ClassVar[str] = "message_received"
-    text: str = Field(description="What the person wrote.")
+    message_id: str = Field(description="Identifier of the message within the order.")
+    author: str = Field(description="Who wrote it, as the agent is told.")
+    text: str = Field(description="What the person wrote (Markdown), at most 16 kB.")
+
+
+class MessageDelivered(Payload):
+    """A turn of the agent has begun that was given these messages."""
+
+    kind: ClassVar[str] = "message_delivered"
+    message_ids: list[str] = Field(description="Identifiers of the messages within the order.")
 
 
 class CancelRequested(Payload):
@@ -194,6 +237,16 @@ class OrderFinished(Payload):
     failure_class: FailureClass | None = Field(default=None, description="Why it failed, in one word.")
     error_message: str | None = Field(default=None, description="Why it failed, in one sentence.")
     next_action: str | None = Field(default=None, description="What a person can do next.")
+
+
+class FilesRemoved(Payload):
+    """Clean-up took something of the order away that nobody needs any more; what was pushed stays."""
+
+    kind: ClassVar[str] = "files_removed"
+    removal_id: str = Field(description="Names the removal; an event that is told twice has the same.")
+    what: Kind = Field(description="`checkout`, or `artifacts`: prompts, outputs and evidence.")
+    size_bytes: int = Field(description="How large it was, in bytes.")
+    reason: str = Field(description="Why it went.")
 
 
 PAYLOADS: dict[str, type[Payload]] = {payload.kind: payload for payload in Payload.__subclasses__()}

@@ -2,10 +2,15 @@
 
 import ipaddress
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
 from .errors import FieldProblem, InvalidInput
+from .grammar import model_problem, name_problem, text_problem
 
 MAX_URL = 500
 _OWNER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}\Z")
@@ -31,6 +36,96 @@ class Repository:
     @property
     def slug(self) -> str:
         return f"{self.owner}/{self.name}"
+
+
+def _without(problem: Callable[[str], str | None]) -> AfterValidator:
+    def check(value: Any) -> Any:
+        if isinstance(value, str) and (found := problem(value)):
+            raise ValueError(found)
+        return value
+
+    return AfterValidator(check)
+
+
+def _command_problem(text: str) -> str | None:
+    return "must not be blank; leave it out instead" if not text.strip() else text_problem(text, 16_000)
+
+
+Command = Annotated[str, _without(_command_problem)]
+
+
+class RepositoryOptions(BaseModel):
+    """What an operator says of one repository. What nobody spoke of has these defaults; None means the server's own.
+
+    Which variables and files may be placed is in `checkout_options`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    base_branch: Annotated[
+        Annotated[str, _without(lambda name: branch_problem(name))] | None,
+        Field(max_length=121, description="Branch that orders start from when they name none."),
+    ] = None
+    workflow_type: Annotated[
+        Annotated[str, _without(name_problem)] | None,
+        Field(max_length=60, description="Workflow of orders that name none."),
+    ] = None
+    model: Annotated[
+        Annotated[str, _without(model_problem)] | None,
+        Field(max_length=100, description="Model of orders that name none."),
+    ] = None
+    verify_command: Annotated[Command | None, Field(max_length=2_000, description="Shell command that checks it.")] = (
+        None
+    )
+    max_concurrent: Annotated[
+        int | None, Field(strict=True, ge=0, le=1_000, description="Orders that run at once; 0 pauses it.")
+    ] = None
+    max_cost_usd: Annotated[
+        float | None,
+        Field(
+            strict=True, gt=0, le=10_000, allow_inf_nan=False, description="Most that one order may cost, US dollars."
+        ),
+    ] = None
+    lfs: Annotated[bool, Field(strict=True, description="Whether Git LFS files are fetched.")] = False
+    submodules: Annotated[bool, Field(strict=True, description="Whether submodules are fetched.")] = False
+    partial_clone: Annotated[bool, Field(strict=True, description="Mirror without blobs, fetched when needed.")] = False
+    depth: Annotated[
+        int | None, Field(strict=True, ge=1, le=1_000_000, description="Commits of history kept; all when unset.")
+    ] = None
+    sparse: Annotated[
+        bool, Field(description="Whether orders with a working_subdir have only that part of the files on disk.")
+    ] = True
+    prepared_checkouts: Annotated[
+        int | None,
+        Field(strict=True, ge=0, le=16, description="Checkouts kept ready; the server's setting when unset."),
+    ] = None
+    push_checkpoints: Annotated[
+        bool, Field(strict=True, description="Whether checkpoints go to a hidden ref of the remote, for other servers.")
+    ] = True
+    setup_command: Annotated[Command | None, Field(max_length=4_000, description="Run in a new checkout.")] = None
+    setup_inputs: Annotated[
+        tuple[str, ...],
+        Field(max_length=50, description="Files on which the set-up depends; its result is cached."),
+    ] = ()
+    cleanup_command: Annotated[
+        Command | None, Field(max_length=4_000, description="Run when a checkout is removed.")
+    ] = None
+    setup_timeout: Annotated[int, Field(strict=True, ge=1, le=86_400, description="Seconds for either command.")] = 900
+    environment: Annotated[
+        dict[str, str],
+        Field(
+            max_length=100,
+            description="Environment variables of commands, checks and agent. No place for secrets: they are shown.",
+        ),
+    ] = {}
+    files: Annotated[
+        dict[str, str],
+        Field(max_length=50, description="Files placed in a checkout, by path; never committed."),
+    ] = {}
+    quota_mb: Annotated[
+        int | None,
+        Field(strict=True, ge=1, le=10_000_000, description="Most an order's checkout may hold, megabytes."),
+    ] = None
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class Status(StrEnum):
-    """Where an order stands. `waiting` holds no slot; the last three never leave."""
+    """Where an order stands. `waiting` holds no slot; the last three leave only when a person says so."""
 
     SCHEDULED = "scheduled"
     PENDING = "pending"
@@ -42,13 +42,13 @@ class StepStatus(StrEnum):
 
 TERMINAL: frozenset[Status] = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
 
-# `failed` and `cancelled` reach `pending` by retry alone, which is a new attempt and not a continuation.
+# What has ended reaches `pending` as a new attempt alone: `failed` and `cancelled` by a retry, all of them by a message.
 TRANSITIONS: dict[Status, frozenset[Status]] = {
     Status.SCHEDULED: frozenset({Status.PENDING, Status.CANCELLED}),
     Status.PENDING: frozenset({Status.RUNNING, Status.CANCELLED}),
     Status.RUNNING: frozenset({Status.PENDING, Status.WAITING, *TERMINAL}),
     Status.WAITING: frozenset({Status.PENDING, Status.FAILED, Status.CANCELLED}),
-    Status.COMPLETED: frozenset(),
+    Status.COMPLETED: frozenset({Status.PENDING}),
     Status.FAILED: frozenset({Status.PENDING}),
     Status.CANCELLED: frozenset({Status.PENDING}),
 }

@@ -8,14 +8,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from .errors import FailureClass
-from .repository import branch_problem
+from .gates import gates_of
+from .grammar import model_problem
+from .repository import RepositoryOptions, branch_problem
 from .status import Status, StepStatus, WaitingReason
-from .workflow import DEFAULT_WORKFLOW, StepPlan, plan_steps
+from .workflow import BUILT_IN, DEFAULT_WORKFLOW, Gate, StepPlan, plan_steps
 
 MAX_TEXT_BYTES = 64 * 1024
 _RFC3339 = re.compile(
@@ -58,8 +60,8 @@ def _subdir(value: str) -> str:
 
 
 def _model(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._:/@\[\]-]{0,99}", value):
-        raise ValueError("must be a model's name: 1 to 100 letters, digits, '.', '_', ':', '/', '@', '[', ']' or '-'")
+    if problem := model_problem(value):
+        raise ValueError(problem)
     return value
 
 
@@ -72,6 +74,12 @@ def _key(value: str) -> str:
 def _issue(value: Any) -> Any:
     found = re.fullmatch(r"#?([0-9]{1,10})", value) if isinstance(value, str) else None
     return int(found.group(1)) if found else value
+
+
+def _gates(value: Any) -> Any:
+    if isinstance(value, bool) or (isinstance(value, list) and all(gate in ("plan", "push") for gate in value)):
+        return list(dict.fromkeys(value)) if isinstance(value, list) else value
+    raise ValueError("must be true, false or a list of `plan` and `push`")
 
 
 def _moment(value: Any) -> Any:
@@ -162,19 +170,44 @@ class WorkOrderRequest(BaseModel):
         Field(description="Earliest start, RFC 3339 with an offset; at once when left out."),
     ] = None
 
+    requires_approval: Annotated[
+        bool | list[Literal["plan", "push"]],
+        BeforeValidator(_gates),
+        Field(
+            description="Where it asks before it goes on: `plan` after planning, `push` before the push; true for "
+            "both. Where the workflow asks, it asks in any case."
+        ),
+    ] = False
+
     def steps(self) -> tuple[StepPlan, ...]:
         """The steps this request asks for, or InvalidInput."""
         return plan_steps(self.workflow_type, self.selected_commands)
 
+    def with_defaults(self, options: RepositoryOptions) -> Self:
+        """The request with the repository's own defaults where it names none."""
+        named = self.model_fields_set
+        given = {
+            name: value
+            for name in ("workflow_type", "base_branch", "model", "max_cost_usd")
+            if (value := getattr(options, name)) is not None and (name not in named or getattr(self, name) is None)
+        }
+        return self.model_copy(update=given)
+
     def fingerprint(self) -> str:
         """Equal for equal requests: what an idempotency key is held against (hex SHA-256)."""
         body = self.model_dump(mode="json", exclude={"idempotency_key"})
+        if not self.requires_approval:  # so that keys from before there were approvals still fit
+            del body["requires_approval"]
         return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class NewWorkOrder:
-    """A validated request on its way into the store. `repository_key` is what limits and fairness count by."""
+    """A validated request on its way into the store. `repository_key` is what limits and fairness count by.
+
+    `step_names` and `gates` are given where the workflow is an operator's; `asked` is the request as it came, before the
+    repository's own defaults filled it up: by that, and not by the defaults, a repeated request is known.
+    """
 
     order_id: str
     request: WorkOrderRequest
@@ -182,6 +215,27 @@ class NewWorkOrder:
     repository_key: str
     idempotency_key: str
     max_attempts: int = 3
+    step_names: tuple[str, ...] | None = None
+    asked: WorkOrderRequest | None = None
+    gates: tuple[Gate, ...] | None = None
+
+    @property
+    def commands(self) -> list[str]:
+        """Names of the steps that the order will take, in their order."""
+        return list(self.step_names) if self.step_names is not None else [step.name for step in self.request.steps()]
+
+    @property
+    def approval_gates(self) -> list[str]:
+        """Where the order will ask before it goes on, or InvalidInput."""
+        if self.gates is not None:
+            return list(self.gates)
+        workflow = BUILT_IN[self.request.workflow_type]
+        return list(gates_of(workflow, self.request.steps(), self.request.requires_approval))
+
+    @property
+    def fingerprint(self) -> str:
+        """See WorkOrderRequest.fingerprint."""
+        return (self.asked or self.request).fingerprint()
 
 
 class WorkOrder(BaseModel):
@@ -217,6 +271,9 @@ class WorkOrder(BaseModel):
     input_tokens: int = Field(default=0, description="Tokens read by the model, cached ones included.")
     output_tokens: int = Field(default=0, description="Tokens written by the model.")
     max_cost_usd: float | None = Field(default=None, description="Most the order may cost, in US dollars.")
+    approval_gates: tuple[Gate, ...] = Field(
+        default=(), description="Where it asks a person before it goes on."
+    )
     failure_class: FailureClass | None = Field(default=None, description="Why it failed, in one word.")
     error_message: str | None = Field(default=None, description="Why it failed or waits, in one sentence.")
     next_action: str | None = Field(default=None, description="What a person can do next.")
@@ -228,6 +285,7 @@ class WorkOrder(BaseModel):
     started_at: datetime | None = Field(default=None, description="When it first ran.")
     finished_at: datetime | None = Field(default=None, description="When it ended.")
     updated_at: datetime = Field(description="When its state last changed.")
+    archived_at: datetime | None = Field(default=None, description="When it was put away; null: it is in the lists.")
     # What the server keeps for itself; the API leaves these out.
     repository_key: str = Field(exclude=True)
     base_commit: str | None = Field(default=None, exclude=True)
@@ -299,6 +357,8 @@ class Renewal:
 
     lease_expires_at: datetime
     cancel_requested: bool
+    # Whether somebody wrote what the run has not heard yet.
+    messages: bool = False
 
 
 @dataclass(frozen=True)
@@ -338,13 +398,17 @@ class OrderChanges:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How an order ends. `summary` is one sentence for people, whatever the status."""
+    """How an order ends. `summary` is one sentence for people, whatever the status.
+
+    Where somebody has written meanwhile, it does not end but goes on at `follow_up_step`, if it had come that far.
+    """
 
     status: Status
     summary: str
     failure_class: FailureClass | None = None
     error_message: str | None = None
     next_action: str | None = None
+    follow_up_step: int | None = None
 
 
 def new_order_id() -> str:

@@ -14,6 +14,7 @@ from ..domain.errors import FailureClass, StepFailed
 from ..domain.repository import Repository
 from ..domain.work_order import utc_now
 from ..ports import Issue, PullRequest
+from ..tracing import span
 from .answers import Answer, Unreachable, already_exists, refusal, unreachable
 
 API_VERSION = "2022-11-28"
@@ -197,7 +198,8 @@ class _Session:
         if params:
             url = url.copy_merge_params(params)
         for _ in range(MAX_HOPS):
-            answer, target = await self._send(method, url, json)
+            with span(f"GitHub {method}", outside=True, host=self._base.host):
+                answer, target = await self._send(method, url, json)
             if target is None:
                 if answer.status >= 500:
                     raise unreachable(self._base.host, f"it answered {answer.status}")

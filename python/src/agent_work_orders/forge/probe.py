@@ -28,11 +28,14 @@ class GitHubProbe:
         token: str | None,
         repository: Repository | None,
         *,
+        base_branch: str | None = None,
         now: Callable[[], datetime] = utc_now,
         client: Callable[[], Awaitable[httpx.AsyncClient]] = open_client,
     ) -> None:
         self._base, self._token, self._repository = httpx.URL(api_url), token, repository
-        self._now, self._new_client = now, client
+        self._base_branch, self._now, self._new_client = base_branch, now, client
+        # Of the repository, once it was seen.
+        self.default_branch: str | None = None
 
     async def findings(self) -> list[Finding]:
         """One by one, in the order in which a person would look. Never raises for what GitHub does."""
@@ -142,7 +145,7 @@ class GitHubProbe:
         if seen.status != 200:
             told = f"GitHub has no repository {slug}, or this token may not see it."
             return [_bad("repository", told, f"Check the address, and give the token access to it ({NEEDED_RIGHTS}).")]
-        branch = seen.field("default_branch", str, "main")
+        branch = self.default_branch = seen.field("default_branch", str, "main")
         results: dict[str, Finding] = {}
         # Requests without what they need: who may do it hears that they are incomplete, who may not hears that.
         trials = [
@@ -163,7 +166,17 @@ class GitHubProbe:
         async with anyio.create_task_group() as group:
             for trial in trials:
                 group.start_soon(try_one, *trial)
-        return [_good("repository", f"{slug} can be read."), *(results[name] for name, *_ in trials)]
+        found = [_good("repository", f"{slug} can be read."), *(results[name] for name, *_ in trials)]
+        if self._base_branch is not None:
+            found.append(await self._branch(client, slug, self._base_branch))
+        return found
+
+    async def _branch(self, client: httpx.AsyncClient, slug: str, branch: str) -> Finding:
+        answer = await self._ask(client, "GET", f"/repos/{slug}/branches/{branch}")
+        if answer.status == 200:
+            return _good("base_branch", f"{slug} has the branch {branch}.")
+        told = f"{slug} has no branch {branch} that can be read."
+        return _bad("base_branch", told, "Correct the base branch, or leave it out for the default one.")
 
     def _right(self, name: str, answer: Answer, slug: str, what: str, right: str) -> Finding:
         required = name in ("contents", "pull_requests")

@@ -59,6 +59,7 @@ class PretendGitHub:
                 Route("/repos/{owner}/{name}/issues/{number:int}", self._issue),
                 Route("/repos/{owner}/{name}/git/refs", self._make_branch, methods=["POST"]),
                 Route("/repos/{owner}/{name}/commits/{ref:path}/check-runs", self._check_runs),
+                Route("/repos/{owner}/{name}/branches/{branch:path}", self._branch),
                 Route("/repos/{owner}/{name}/pulls", self._list, methods=["GET"]),
                 Route("/repos/{owner}/{name}/pulls", self._open, methods=["POST"]),
                 Route("/repos/{owner}/{name}/pulls/{number:int}", self._pull_request, methods=["GET"]),
@@ -184,6 +185,13 @@ class PretendGitHub:
         """Only what is wrong with a request that names nothing: nobody here makes branches this way."""
         self._home(request)
         raise shapes.invalid("Reference", "ref", "missing_field")
+
+    async def _branch(self, request: Request) -> Response:
+        home, name = self._home(request), request.path_params["branch"]
+        commits = await self._commits(home, name)
+        if name not in commits:
+            raise Refused(404, "Branch not found")
+        return JSONResponse({"name": name, "commit": {"sha": commits[name]}, "protected": False})
 
     async def _check_runs(self, request: Request) -> Response:
         self._home(request)

@@ -13,6 +13,11 @@ MIGRATIONS = (
     "awo-0.1.0/004_running.sql",
     "awo-0.1.0/005_reading.sql",
     "awo-0.1.0/006_settings.sql",
+    "awo-0.1.0/007_repositories.sql",
+    "awo-0.1.0/008_conversation.sql",
+    "awo-0.1.0/009_retention.sql",
+    "awo-0.1.0/010_import.sql",
+    "awo-0.1.0/011_economy.sql",
 )
 
 _TRY_AGAIN = "Try again in a few seconds; AWO's health names the cause if it lasts."

@@ -9,7 +9,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from queue import SimpleQueue
@@ -65,6 +65,11 @@ class Database:
         self._must_be_open()
         await to_thread.run_sync(self._check, limiter=self._one)
 
+    async def save_copy(self, path: Path) -> None:
+        """SQLite's own online backup into a new file: one snapshot, page by page, without holding writers up."""
+        self._must_be_open()
+        await to_thread.run_sync(self._save_copy, path, limiter=self._few)
+
     def _must_be_open(self) -> sqlite3.Connection:
         if self._writer is None:
             raise StoreUnavailable("The database is closed.", next_action="Start the server again.")
@@ -93,6 +98,15 @@ class Database:
                     return work(db)
                 finally:
                     db.execute("rollback")
+        finally:
+            self._readers.put(db)
+
+    def _save_copy(self, path: Path) -> None:
+        db = self._readers.get()
+        try:
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+            with self._named_failures(), closing(sqlite3.connect(path)) as copy:
+                db.backup(copy)  # all pages in one step: a reader's snapshot, whatever is written meanwhile
         finally:
             self._readers.put(db)
 

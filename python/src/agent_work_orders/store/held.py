@@ -7,6 +7,8 @@ from ..domain.errors import FailureClass, LostLease, SequenceGap, WrongState
 from ..domain.events import Draft, Event, OrderFinished, OrderWaiting
 from ..domain.status import Status, StepStatus, WaitingReason
 from ..domain.work_order import Artifact, Claim, OrderChanges, Outcome, Renewal, StepResult, WorkOrder
+from ..ports import Batch, Written
+from .conversation import follow_up_instead, has_untold
 from .rows import micros, moment, order_of, storable
 from .transaction import UNHELD, Transaction
 
@@ -17,7 +19,7 @@ def renew(tx: Transaction, claim: Claim, lease: timedelta) -> Renewal:
     tx.db.execute(
         "update agent_work_orders set lease_expires_at = ? where order_no = ?", (expires_at, order["order_no"])
     )
-    return Renewal(moment(expires_at), order["cancel_requested_at"] is not None)
+    return Renewal(moment(expires_at), order["cancel_requested_at"] is not None, has_untold(tx, claim.order_id))
 
 
 def append(tx: Transaction, claim: Claim, first_seq: int, drafts: Sequence[Draft]) -> int:
@@ -37,6 +39,22 @@ def append(tx: Transaction, claim: Claim, first_seq: int, drafts: Sequence[Draft
     last_seq += len(events)
     tx.db.execute("update agent_work_orders set last_seq = ? where order_no = ?", (last_seq, order["order_no"]))
     return last_seq
+
+
+def write(tx: Transaction, claim: Claim, batch: Batch, lease: timedelta) -> Written:
+    last_seq: int = tx.held(claim)["last_seq"]
+    if not batch.drafts or batch.first_seq > last_seq:
+        if (step := batch.started) is not None:
+            start_step(tx, claim, step.step_order, step.step_name, step.agent_name)
+        if batch.changes is not None:
+            record(tx, claim, batch.changes)
+        for artifact in batch.artifacts:
+            put_artifact(tx, claim, artifact)
+        if batch.drafts:
+            last_seq = append(tx, claim, batch.first_seq, batch.drafts)
+        if batch.finished is not None:
+            finish_step(tx, claim, batch.finished)
+    return Written(last_seq, renew(tx, claim, lease))
 
 
 def record(tx: Transaction, claim: Claim, changes: OrderChanges) -> None:
@@ -151,10 +169,15 @@ def finish(tx: Transaction, claim: Claim, outcome: Outcome) -> WorkOrder:
     )
     columns = ended.model_dump(exclude={"summary"})
     if (done := _settled(tx, claim, "finish")) is not None:
-        if any(getattr(done, name) != value for name, value in columns.items()):
+        if done.status.is_terminal and any(getattr(done, name) != value for name, value in columns.items()):
             raise LostLease(f"{claim.order_id} has ended in another way.")
         return done
     order = tx.held(claim)
+    settled = {"settled_token": claim.token, "settled_by": "finish", **UNHELD}
+    if outcome.status is not Status.CANCELLED:
+        goes_on = follow_up_instead(tx, order, outcome.follow_up_step or order["next_step"], **settled)
+        if goes_on is not None:
+            return order_of(goes_on)
     tx.end_open_steps(
         order,
         StepStatus.CANCELLED if outcome.status is Status.CANCELLED else StepStatus.FAILED,
@@ -162,9 +185,7 @@ def finish(tx: Transaction, claim: Claim, outcome: Outcome) -> WorkOrder:
     )
     tx.tell(order, ended)
     tx.news.work = True  # its repository has a place free
-    return order_of(
-        tx.change(order, finished_at=tx.now, settled_token=claim.token, settled_by="finish", **columns, **UNHELD)
-    )
+    return order_of(tx.change(order, finished_at=tx.now, **columns, **settled))
 
 
 def wait(

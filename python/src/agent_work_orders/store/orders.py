@@ -30,7 +30,7 @@ def enqueue(tx: Transaction, new: NewWorkOrder) -> Enqueued:
         OrderEnqueued(
             repository_url=new.repository_url,
             workflow_type=new.request.workflow_type,
-            steps=[step.name for step in new.request.steps()],
+            steps=new.commands,
         ),
     )
     tx.news.work = True
@@ -48,6 +48,8 @@ def retry(tx: Transaction, order_id: str, from_step: int | None) -> WorkOrder:
     order = tx.order(order_id)
     if order["status"] not in (Status.FAILED, Status.CANCELLED):
         raise _not_from(order, "only a failed or cancelled order can be retried")
+    if order["archived_at"] is not None:
+        raise WrongState(f"{order_id} is archived; only a failed or cancelled order can be retried.")
     last_step = len(order_of(order).selected_commands)
     if from_step is not None and not 1 <= from_step <= last_step:
         raise InvalidInput([FieldProblem("from_step", f"must be a number from 1 to {last_step}")])
@@ -87,6 +89,18 @@ def cancel(tx: Transaction, order_id: str) -> WorkOrder:
     return order_of(
         tx.change(order, status=Status.CANCELLED, cancel_requested_at=tx.now, finished_at=tx.now, **UNTROUBLED)
     )
+
+
+def archive(tx: Transaction, order_id: str) -> WorkOrder:
+    order = tx.order(order_id)
+    if not Status(order["status"]).is_terminal:
+        raise _not_from(order, "only an order that has ended can be archived")
+    return order_of(order if order["archived_at"] is not None else tx.change(order, archived_at=tx.now))
+
+
+def unarchive(tx: Transaction, order_id: str) -> WorkOrder:
+    order = tx.order(order_id)
+    return order_of(order if order["archived_at"] is None else tx.change(order, archived_at=None))
 
 
 def delete(tx: Transaction, order_id: str) -> None:

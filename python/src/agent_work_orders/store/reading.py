@@ -35,7 +35,7 @@ def artifacts(db: sqlite3.Connection, order_id: str) -> list[Artifact]:
 
 def list_orders(db: sqlite3.Connection, query: ListQuery) -> list[WorkOrder]:
     """One short walk down an index for each status asked for, merged: never a sort of everything that matches."""
-    conditions: list[str] = []
+    conditions = [f"archived_at is {'not ' if query.archived else ''}null"]
     values: list[Any] = []
     if query.repository_key is not None:
         conditions.append("repository_key = ?")

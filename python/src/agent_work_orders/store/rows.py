@@ -18,6 +18,7 @@ _ORDER_TIMES = (
     "started_at",
     "finished_at",
     "updated_at",
+    "archived_at",
 )
 
 
@@ -56,7 +57,7 @@ def new_order_columns(new: NewWorkOrder) -> dict[str, Any]:
     return {
         "agent_work_order_id": new.order_id,
         "idempotency_key": new.idempotency_key,
-        "request_fingerprint": request.fingerprint(),
+        "request_fingerprint": new.fingerprint,
         "repository_key": new.repository_key,
         "repository_url": new.repository_url,
         "sandbox_identifier": new.order_id,
@@ -64,7 +65,7 @@ def new_order_columns(new: NewWorkOrder) -> dict[str, Any]:
         "base_branch": request.base_branch,
         "working_subdir": request.working_subdir or None,
         "workflow_type": request.workflow_type,
-        "selected_commands": json.dumps([step.name for step in request.steps()]),
+        "selected_commands": json.dumps(new.commands),
         "user_request": request.user_request,
         "github_issue_number": request.github_issue_number,
         "max_attempts": new.max_attempts,
@@ -72,6 +73,7 @@ def new_order_columns(new: NewWorkOrder) -> dict[str, Any]:
         "model": request.model,
         "timeout_seconds": request.timeout_seconds,
         "max_cost_usd": request.max_cost_usd,
+        "approval_gates": json.dumps(new.approval_gates),
         "run_after": micros(request.run_after),
     }
 
@@ -87,6 +89,7 @@ def order_of(row: sqlite3.Row) -> WorkOrder:
     for name in _ORDER_TIMES:
         values[name] = moment(values[name])
     values["selected_commands"] = json.loads(values["selected_commands"])
+    values["approval_gates"] = json.loads(values["approval_gates"])
     return WorkOrder.model_validate(values)
 
 

@@ -187,5 +187,95 @@ _AUDIT = (
     "create index agent_work_order_settings_audit_by_setting on agent_work_order_settings_audit (setting, entry_id)",
 )
 
+_ARCHIVE = (
+    # An order that is put away is in no list; its files are in an archive.
+    """
+    alter table agent_work_orders add column archived_at integer
+        constraint put_away_only_at_the_end check (archived_at is null or finished_at is not null)
+    """,
+    """
+    create index agent_work_orders_archived on agent_work_orders (created_at desc, agent_work_order_id desc)
+        where archived_at is not null
+    """,
+)
+
+_REGISTRY = (
+    # What operators say of repositories; an order's row for one that nobody configured stays as it was.
+    "alter table agent_work_order_repositories add column configured_at integer",
+    "alter table agent_work_order_repositories add column display_name text",
+    """
+    alter table agent_work_order_repositories add column options text not null default '{}'
+        check (json_valid(options))
+    """,
+    "alter table agent_work_order_repositories add column version integer not null default 0",
+    "alter table agent_work_order_repositories add column changed_by text",
+    """
+    alter table agent_work_order_repositories add column verification text
+        check (verification is null or json_valid(verification))
+    """,
+    "alter table agent_work_order_repositories add column last_verified_at integer",
+    "alter table agent_work_order_repositories add column updated_at integer",
+)
+
+_CONVERSATION = (
+    """
+    alter table agent_work_orders add column approval_gates text not null default '[]'
+        check (json_valid(approval_gates))
+    """,
+    # What an order asked, by the event that asked, and who answered what. What is approved is `subject` alone.
+    """
+    create table agent_work_order_approvals (
+        agent_work_order_id text not null references agent_work_orders (agent_work_order_id) on delete cascade,
+        seq integer not null,
+        attempt integer not null,
+        gate text not null,
+        step_name text not null,
+        subject text not null,
+        back_to integer not null check (back_to >= 1),
+        summary text not null,
+        asked_at integer not null,
+        answer text check (answer in ('approved', 'rejected', 'sent_back')),
+        comment text,
+        answered_by text,
+        answered_at integer,
+        primary key (agent_work_order_id, seq),
+        constraint answered_by_somebody_at_some_time check (
+            (answer is null) = (answered_by is null) and (answer is null) = (answered_at is null)
+        )
+    ) without rowid
+    """,
+    # `seq` is null until the journal tells of it, `delivered_at` until a turn of the agent that had it has ended;
+    # `followed_up_at`: when an order that had ended, or was about to, went on because of it.
+    """
+    create table agent_work_order_messages (
+        id integer primary key,
+        agent_work_order_id text not null references agent_work_orders (agent_work_order_id) on delete cascade,
+        message_id text not null,
+        idempotency_key text not null,
+        kind text not null check (kind in ('message', 'comment')),
+        author text not null,
+        sent_by text not null,
+        text text not null,
+        seq integer,
+        sent_at integer not null,
+        delivered_at integer,
+        followed_up_at integer,
+        unique (agent_work_order_id, message_id),
+        unique (agent_work_order_id, idempotency_key)
+    )
+    """,
+)
+
+_DUTIES = (
+    # What one server at a time sees to, by lease. Belongs to the servers and not to the orders: it is never moved.
+    """
+    create table awo_duties (
+        duty text primary key,
+        worker_id text not null,
+        expires_at integer not null
+    ) without rowid
+    """,
+)
+
 # The file's `user_version` is how many of these it has seen.
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _AUDIT)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _AUDIT, _ARCHIVE, _REGISTRY, _CONVERSATION, _DUTIES)

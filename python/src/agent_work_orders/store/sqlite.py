@@ -8,8 +8,11 @@ from typing import Self
 
 from anyio import CancelScope
 
+from ..domain.conversation import Answer, Approval, Asking, Message, NewMessage
 from ..domain.errors import StoreUnavailable
-from ..domain.events import Draft, Event
+from ..domain.events import Draft, Event, Payload
+from ..domain.exported import Census, ExportedOrder, Surroundings
+from ..domain.registry import Configuration, RegistryEntry, Verification
 from ..domain.setting import AuditEntry, Finding
 from ..domain.status import WaitingReason
 from ..domain.work_order import (
@@ -24,8 +27,9 @@ from ..domain.work_order import (
     WorkOrder,
     utc_now,
 )
-from ..ports import Counts, Enqueued, ListQuery, Reaped
-from . import audit, held, orders, queue, reading
+from ..ports import Batch, Counts, Enqueued, ListQuery, Reaped, Sent, Written
+from . import audit, conversation, duties, held, orders, queue, reading, registry, transfer
+from .arrival import take_in, whole
 from .database import Database
 from .schema import MIGRATIONS
 from .signals import Signals
@@ -79,6 +83,77 @@ class SqliteStore:
     async def delete(self, order_id: str) -> None:
         await self._database.write(lambda tx: orders.delete(tx, order_id))
 
+    async def archive(self, order_id: str) -> WorkOrder:
+        return await self._database.write(lambda tx: orders.archive(tx, order_id))
+
+    async def unarchive(self, order_id: str) -> WorkOrder:
+        return await self._database.write(lambda tx: orders.unarchive(tx, order_id))
+
+    # --- the conversation ---
+
+    async def answer(self, order_id: str, given: Answer) -> WorkOrder:
+        return await self._database.write(lambda tx: conversation.answer(tx, order_id, given))
+
+    async def send_message(self, order_id: str, new: NewMessage) -> Sent:
+        return await self._database.write(lambda tx: conversation.send_message(tx, order_id, new))
+
+    async def approvals(self, order_id: str) -> list[Approval]:
+        return await self._database.read(lambda db: conversation.approvals(db, order_id))
+
+    async def messages(self, order_id: str) -> list[Message]:
+        return await self._database.read(lambda db: conversation.messages(db, order_id))
+
+    async def ask(self, claim: Claim, asking: Asking) -> WorkOrder:
+        return await self._database.write(lambda tx: conversation.ask(tx, claim, asking))
+
+    async def hear(self, claim: Claim, first_seq: int) -> list[Message]:
+        return await self._database.write(lambda tx: conversation.hear(tx, claim, first_seq))
+
+    async def deliver(self, claim: Claim, message_ids: Sequence[str]) -> None:
+        await self._database.write(lambda tx: conversation.deliver(tx, claim, message_ids))
+
+    # --- moves ---
+
+    async def export_order(self, order_id: str) -> ExportedOrder:
+        return whole(await self._database.read(lambda db: transfer.export_order(db, order_id)))
+
+    async def import_order(self, exported: ExportedOrder) -> bool:
+        return await take_in(
+            self, exported, lambda: self._database.write(lambda tx: transfer.import_order(tx, exported))
+        )
+
+    async def export_surroundings(self) -> Surroundings:
+        return await self._database.read(transfer.surroundings)
+
+    async def import_surroundings(self, given: Surroundings) -> None:
+        await self._database.write(lambda tx: transfer.import_surroundings(tx, given))
+
+    async def census(self) -> Census:
+        return await self._database.read(transfer.census)
+
+    async def save_copy(self, path: Path) -> None:
+        """All of the file as of one instant, as a file of its own, while others go on writing."""
+        await self._database.save_copy(path)
+
+    # --- repositories ---
+
+    async def save_repository(self, wanted: Configuration, version: int | None, by: str) -> RegistryEntry:
+        return await self._database.write(lambda tx: registry.save(tx, wanted, version, by))
+
+    async def forget_repository(self, key: str, version: int | None) -> None:
+        await self._database.write(lambda tx: registry.forget(tx, key, version))
+
+    async def note_verification(self, key: str, verification: Verification) -> RegistryEntry:
+        return await self._database.write(lambda tx: registry.note_verification(tx, key, verification))
+
+    async def repositories(
+        self, limit: int = 200, after: str | None = None, *, everything: bool = False
+    ) -> list[RegistryEntry]:
+        return await self._database.read(lambda db: registry.page(db, limit, after, everything))
+
+    async def repository(self, key: str) -> RegistryEntry | None:
+        return await self._database.read(lambda db: registry.find(db, key))
+
     # --- settings ---
 
     async def audit_append(self, by: str, setting: str, action: str, old: str | None, new: str | None) -> None:
@@ -120,11 +195,20 @@ class SqliteStore:
     async def reap(self, limit: int, dead_workers: Sequence[str] = ()) -> list[Reaped]:
         return await self._database.write(lambda tx: queue.reap(tx, limit, dead_workers))
 
+    async def take_duty(self, duty: str, worker_id: str, lease: timedelta) -> bool:
+        return await self._database.write(lambda tx: duties.take_duty(tx, duty, worker_id, lease))
+
+    async def remark(self, order_id: str, payload: Payload) -> bool:
+        return await self._database.write(lambda tx: duties.remark(tx, order_id, payload))
+
     async def renew(self, claim: Claim, lease: timedelta) -> Renewal:
         return await self._database.write(lambda tx: held.renew(tx, claim, lease))
 
     async def append(self, claim: Claim, first_seq: int, drafts: Sequence[Draft]) -> int:
         return await self._database.write(lambda tx: held.append(tx, claim, first_seq, drafts))
+
+    async def write(self, claim: Claim, batch: Batch, lease: timedelta) -> Written:
+        return await self._database.write(lambda tx: held.write(tx, claim, batch, lease))
 
     async def record(self, claim: Claim, changes: OrderChanges) -> None:
         await self._database.write(lambda tx: held.record(tx, claim, changes))
@@ -153,6 +237,9 @@ class SqliteStore:
 
     async def get(self, order_id: str) -> WorkOrder:
         return await self._database.read(lambda db: reading.get(db, order_id))
+
+    async def find(self, order_ids: Sequence[str]) -> list[WorkOrder]:
+        return await self._database.read(lambda db: duties.find(db, order_ids))
 
     async def steps(self, order_id: str) -> list[Step]:
         return await self._database.read(lambda db: reading.steps(db, order_id))

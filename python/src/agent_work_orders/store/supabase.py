@@ -3,13 +3,14 @@ functions (migration/); here is who calls what, and what is known in this proces
 
 import uuid
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from datetime import datetime, timedelta
 from typing import Any, Self
 
 import anyio
 from anyio import CancelScope
 
+from ..domain.conversation import Answer, Approval, Asking, Message, NewMessage
 from ..domain.errors import (
     FailureClass,
     FieldProblem,
@@ -21,7 +22,16 @@ from ..domain.errors import (
     StoreUnavailable,
     WrongState,
 )
-from ..domain.events import Draft, Event
+from ..domain.events import Draft, Event, Payload, draft
+from ..domain.exported import Census, ExportedOrder, Surroundings
+from ..domain.registry import (
+    Configuration,
+    RegistryEntry,
+    Verification,
+    changed_meanwhile,
+    not_configured,
+    verification_json,
+)
 from ..domain.setting import AuditEntry, Finding
 from ..domain.status import Status, WaitingReason
 from ..domain.work_order import (
@@ -35,9 +45,10 @@ from ..domain.work_order import (
     StepResult,
     WorkOrder,
 )
-from ..ports import Counts, Enqueued, ListQuery, Reaped
-from . import wire
+from ..ports import Batch, Counts, Enqueued, ListQuery, Reaped, Sent, Written
+from . import remote_conversation, remote_transfer, wire
 from .answers import MIGRATIONS, Refusal, SchemaMissing, migration_needed
+from .arrival import take_in, too_new, whole
 from .lookout import Lookout, Seen, Waiting
 from .rows import storable
 from .signals import Signals
@@ -51,7 +62,7 @@ CLOSE_WITHIN = 2.0
 class SupabaseStore:
     """A `Store` in a Supabase project: `async with SupabaseStore.open(url, key)`. Opening asks nothing of it."""
 
-    append_delay = timedelta(milliseconds=250)
+    append_delay = timedelta(seconds=1)
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -83,9 +94,11 @@ class SupabaseStore:
                 raise errors.exceptions[0] from None
             raise
 
-    async def _ask(self, function: str, order_id: str = "", rule: str = "", **arguments: Any) -> Any:
+    async def _ask(
+        self, function: str, order_id: str = "", rule: str = "", *, version: int = 1, **arguments: Any
+    ) -> Any:
         try:
-            return await self._transport.call(f"awo_{function}_v1", **arguments)
+            return await self._transport.call(f"awo_{function}_v{version}", **arguments)
         except SchemaMissing as missing:
             raise migration_needed(await self._schema_version()) from missing
         except Refusal as refusal:
@@ -101,7 +114,7 @@ class SupabaseStore:
     # --- people ---
 
     async def enqueue(self, new: NewWorkOrder) -> Enqueued:
-        found = await self._ask("enqueue", p_order=wire.new_order_json(new))
+        found = await self._ask("enqueue", version=2, p_order=wire.new_order_json(new))
         order = wire.order_of(found["order"])
         self._signals.hear(News(rev=order.rev, work=True))
         return Enqueued(order, found["created"])
@@ -130,6 +143,89 @@ class SupabaseStore:
                 raise
             # It was there for the call whose answer got lost.
         self._tails.forget(order_id)
+
+    async def archive(self, order_id: str) -> WorkOrder:
+        rule = "only an order that has ended can be archived"
+        return self._moved(await self._ask("archive", order_id, rule, p_id=order_id), work=False)
+
+    async def unarchive(self, order_id: str) -> WorkOrder:
+        return self._moved(await self._ask("unarchive", order_id, p_id=order_id), work=False)
+
+    # --- the conversation ---
+
+    async def answer(self, order_id: str, given: Answer) -> WorkOrder:
+        return self._moved(await remote_conversation.answer(self._ask, order_id, given, _request()))
+
+    async def send_message(self, order_id: str, new: NewMessage) -> Sent:
+        sent = await remote_conversation.send_message(self._ask, order_id, new)
+        self._hear_order(sent.order, work=sent.order.status is Status.PENDING)
+        if sent.order.status is Status.RUNNING:
+            self._signals.hear(News(cancels={order_id}))  # wakes whoever renews the lease, who tells the run
+        return sent
+
+    async def approvals(self, order_id: str) -> list[Approval]:
+        return await remote_conversation.approvals(self._ask, order_id)
+
+    async def messages(self, order_id: str) -> list[Message]:
+        return await remote_conversation.messages(self._ask, order_id)
+
+    async def ask(self, claim: Claim, asking: Asking) -> WorkOrder:
+        return self._given_up(await self._hold("ask", claim, p_asking=remote_conversation.asking_json(asking)))
+
+    async def hear(self, claim: Claim, first_seq: int) -> list[Message]:
+        found = await self._hold("hear", claim, p_first_seq=first_seq)
+        if claim.order_id in self._held:
+            self._held[claim.order_id] = max(found["last_seq"], self._held[claim.order_id])
+        if found["last_seq"] >= first_seq:
+            self._signals.hear(News(events={claim.order_id: []}))
+        return [remote_conversation.message_of(row) for row in found["messages"]]
+
+    async def deliver(self, claim: Claim, message_ids: Sequence[str]) -> None:
+        await self._hold("deliver", claim, p_message_ids=list(message_ids))
+
+    # --- moves ---
+
+    async def export_order(self, order_id: str) -> ExportedOrder:
+        return whole(await remote_transfer.export_order(self._ask, order_id))
+
+    async def import_order(self, exported: ExportedOrder) -> bool:
+        return await take_in(self, exported, lambda: remote_transfer.import_order(self._ask, exported))
+
+    async def export_surroundings(self) -> Surroundings:
+        return await remote_transfer.surroundings(self._ask)
+
+    async def import_surroundings(self, given: Surroundings) -> None:
+        await remote_transfer.import_surroundings(self._ask, given)
+
+    async def census(self) -> Census:
+        return Census.model_validate(await self._ask("census"))
+
+    # --- repositories ---
+
+    async def save_repository(self, wanted: Configuration, version: int | None, by: str) -> RegistryEntry:
+        row = await self._ask(
+            "save_repository", wanted.key, p_wanted=wanted.columns(), p_version=version, p_by=by, **_request()
+        )
+        self._signals.hear(News(work=True))
+        return wire.entry_of(row)
+
+    async def forget_repository(self, key: str, version: int | None) -> None:
+        await self._ask("forget_repository", key, p_key=key, p_version=version, **_request())
+        self._signals.hear(News(work=True))
+
+    async def note_verification(self, key: str, verification: Verification) -> RegistryEntry:
+        found = verification_json(verification)
+        return wire.entry_of(await self._ask("note_verification", key, p_key=key, p_verification=found))
+
+    async def repositories(
+        self, limit: int = 200, after: str | None = None, *, everything: bool = False
+    ) -> list[RegistryEntry]:
+        rows = await self._ask("repositories", p_limit=limit, p_after=after, p_all=everything)
+        return [wire.entry_of(row) for row in rows]
+
+    async def repository(self, key: str) -> RegistryEntry | None:
+        row = await self._ask("repository", p_key=key)
+        return None if row is None else wire.entry_of(row)
 
     # --- settings ---
 
@@ -190,6 +286,14 @@ class SupabaseStore:
             self._signals.hear(News(events=events, rev=max(row["rev"] for row in rows), work=True))
         return [wire.reaped_of(row) for row in rows]
 
+    async def take_duty(self, duty: str, worker_id: str, lease: timedelta) -> bool:
+        seconds = lease.total_seconds()
+        return bool(await self._ask("take_duty", p_duty=duty, p_worker_id=worker_id, p_lease_seconds=seconds))
+
+    async def remark(self, order_id: str, payload: Payload) -> bool:
+        said = draft(payload)
+        return bool(await self._ask("remark", order_id, p_id=order_id, p_kind=said.kind, p_payload=storable(said.payload)))
+
     async def _hold(self, function: str, claim: Claim, **arguments: Any) -> Any:
         """A call that presents a claim."""
         try:
@@ -199,14 +303,31 @@ class SupabaseStore:
             raise
 
     async def renew(self, claim: Claim, lease: timedelta) -> Renewal:
-        found = await self._hold("renew", claim, p_lease_seconds=lease.total_seconds())
+        return self._renewed(
+            claim, await self._hold("renew", claim, version=2, p_lease_seconds=lease.total_seconds())
+        )
+
+    def _renewed(self, claim: Claim, found: wire.Json) -> Renewal:
         if found["cancel_requested"]:
             self._hear_cancel(claim.order_id)
-        return Renewal(wire.moment(found["lease_expires_at"]), found["cancel_requested"])
+        return Renewal(wire.moment(found["lease_expires_at"]), found["cancel_requested"], found["messages"])
 
     async def append(self, claim: Claim, first_seq: int, drafts: Sequence[Draft]) -> int:
-        rows = [[draft.kind, draft.step_order, draft.payload] for draft in drafts]
-        found = await self._hold("append", claim, p_first_seq=first_seq, p_events=rows)
+        found = await self._hold("append", claim, p_first_seq=first_seq, p_events=wire.drafts_json(drafts))
+        return self._appended(claim, first_seq, drafts, found)
+
+    async def write(self, claim: Claim, batch: Batch, lease: timedelta) -> Written:
+        found = await self._hold("write", claim, p_lease_seconds=lease.total_seconds(), **wire.batch_json(batch))
+        last_seq: int = found["last_seq"]
+        if found["appended"] is not None:
+            last_seq = self._appended(claim, batch.first_seq, batch.drafts, found["appended"])
+        elif batch.drafts:
+            # The answer to an earlier, equal call got lost: what is there is not here, but readers can ask for it.
+            self._grown(claim.order_id, last_seq, [])
+        self._hear_rev(found["rev"])
+        return Written(last_seq, self._renewed(claim, found["renewed"]))
+
+    def _appended(self, claim: Claim, first_seq: int, drafts: Sequence[Draft], found: wire.Json) -> int:
         last_seq: int = found["last_seq"]
         at, attempt = wire.moment(found["at"]), found["attempt"]
         new = drafts[found["had"] + 1 - first_seq :]
@@ -214,12 +335,16 @@ class SupabaseStore:
             Event(seq, at, draft.kind, draft.step_order, attempt, storable(draft.payload))
             for seq, draft in enumerate(new, found["had"] + 1)
         ]
-        if events:
-            self._tails.extend(claim.order_id, events)
-        if claim.order_id in self._held:
-            self._held[claim.order_id] = max(last_seq, self._held[claim.order_id])
-        self._signals.hear(News(events={claim.order_id: events}))
+        self._grown(claim.order_id, last_seq, events)
         return last_seq
+
+    def _grown(self, order_id: str, last_seq: int, events: list[Event]) -> None:
+        """The journal of an order that is held here ends with `last_seq` now; `events` are its end as far as known."""
+        if events:
+            self._tails.extend(order_id, events)
+        if order_id in self._held:
+            self._held[order_id] = max(last_seq, self._held[order_id])
+        self._signals.hear(News(events={order_id: events}))
 
     async def record(self, claim: Claim, changes: OrderChanges) -> None:
         self._hear_rev(await self._hold("record", claim, p_changes=dict(changes.given())))
@@ -244,6 +369,8 @@ class SupabaseStore:
         row = await self._hold(
             "finish",
             claim,
+            version=2,
+            p_follow_up_step=outcome.follow_up_step,
             p_status=outcome.status,
             p_summary=outcome.summary,
             p_failure_class=failure_class,
@@ -273,6 +400,9 @@ class SupabaseStore:
     async def get(self, order_id: str) -> WorkOrder:
         return wire.order_of(await self._ask("get", order_id, p_id=order_id))
 
+    async def find(self, order_ids: Sequence[str]) -> list[WorkOrder]:
+        return [wire.order_of(row) for row in await self._ask("find", p_ids=list(order_ids))]
+
     async def steps(self, order_id: str) -> list[Step]:
         return wire.steps_of(await self._ask("steps", p_id=order_id))
 
@@ -284,12 +414,14 @@ class SupabaseStore:
         before_at, before_id = query.before or (None, None)
         rows = await self._ask(
             "list",
+            version=2,
             p_statuses=None if statuses is None else sorted(statuses),
             p_repository_key=query.repository_key,
             p_text=query.text,
             p_limit=query.limit,
             p_before_at=None if before_at is None else before_at.isoformat(),
             p_before_id=before_id,
+            p_archived=query.archived,
         )
         return [wire.order_of(row) for row in rows]
 
@@ -335,7 +467,7 @@ class SupabaseStore:
     # --- waiting ---
 
     async def wait_for_work(self, at_most: timedelta) -> None:
-        # What other servers file is found by the worker, which asks every second as it is.
+        # What other servers file is found by the worker, which asks every few seconds as it is.
         await self._signals.wait_for_work(at_most)
 
     async def wait_for_events(self, order_id: str, after_seq: int, at_most: timedelta) -> None:
@@ -344,7 +476,7 @@ class SupabaseStore:
                 return self._held[order_id] > after_seq
             return (await self._look([order_id])).orders.get(order_id, (0, False))[0] > after_seq
 
-        with self._lookout.waiting(Waiting(order_id, after_seq)):
+        with self._watching(Waiting(order_id, after_seq)):
             await self._signals.wait_for_events(order_id, at_most, is_there)
 
     async def wait_for_change(self, after_rev: int, at_most: timedelta) -> None:
@@ -359,10 +491,15 @@ class SupabaseStore:
                 return order_id in self._cancelled
             return (await self._look([order_id])).orders.get(order_id, (0, False))[1]
 
-        with self._lookout.waiting(Waiting(order_id)):
+        with self._watching(Waiting(order_id)):
             await self._signals.wait_for_cancel(order_id, at_most, is_there)
 
     # --- what this process knows ---
+
+    def _watching(self, waiting: Waiting) -> AbstractContextManager[None]:
+        # Of an order that is held here there is nothing to look for: its holder writes its journal, and every renewal
+        # and every write tells whether its cancel was asked for.
+        return nullcontext() if waiting.order_id in self._held else self._lookout.waiting(waiting)
 
     async def _look(self, order_ids: list[str]) -> Seen:
         found = await self._ask("look", p_ids=order_ids)
@@ -387,7 +524,9 @@ class SupabaseStore:
         return order
 
     def _let_go(self, order_id: str) -> None:
-        self._held.pop(order_id, None)
+        if self._held.pop(order_id, None) is not None:
+            # Who waits for what its holder writes has to look elsewhere from now on.
+            self._signals.hear(News(events={order_id: []}))
         self._cancelled.discard(order_id)
 
     def _hear_order(self, order: WorkOrder, *, work: bool = False) -> None:
@@ -402,7 +541,7 @@ class SupabaseStore:
         self._signals.hear(News(cancels={order_id}))
 
 
-def _request() -> dict[str, str]:
+def _request() -> dict[str, Any]:
     """By which the database knows a repeated call of what could be asked for twice in earnest."""
     return {"p_request_id": str(uuid.uuid4())}
 
@@ -417,8 +556,18 @@ def _meaning(refusal: Refusal, order_id: str, rule: str) -> Exception:
             return WrongState(f"{order_id} is {refusal.detail}; {rule}.")
         case "sequence_gap":
             return SequenceGap(int(refusal.detail))
+        case "not_configured":
+            return not_configured(order_id)
+        case "version_conflict":
+            return changed_meanwhile(order_id)
         case "idempotency_conflict":
             return IdempotencyConflict("This idempotency key was used before, for another request.")
+        case "import_conflict":
+            return IdempotencyConflict(f"Another work order has the idempotency key of {order_id}.")
+        case "unknown_column":
+            return too_new(refusal.detail)
+        case "incomplete_import":
+            return WrongState(f"{order_id} arrived without some of its events.", next_action="Import it again.")
         case "invalid_from_step":
             return InvalidInput([FieldProblem("from_step", f"must be a number from 1 to {refusal.detail}")])
         case _:

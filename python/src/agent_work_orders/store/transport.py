@@ -13,6 +13,7 @@ import anyio
 from anyio import CapacityLimiter, to_thread
 
 from ..domain.errors import StoreUnavailable
+from ..tracing import span
 from .answers import Refusal, Trouble, trouble_of, unreachable
 from .rows import storable
 
@@ -54,7 +55,8 @@ class Transport:
         pauses = iter(() if self._away else self._pauses)
         repeated = False
         while True:
-            trouble, answer = await self._once(function, cleaned)
+            with span(f"store {function}", outside=True, inner=True):
+                trouble, answer = await self._once(function, cleaned)
             if trouble is None:
                 self._away = False
                 return answer

@@ -5,11 +5,14 @@ from datetime import timedelta
 
 import anyio
 
+from ..domain.conversation import Message
 from ..domain.errors import FailureClass, MustWait, StepFailed
-from ..domain.events import AgentStarted, OrderWaiting, Payload
+from ..domain.events import AgentStarted, MessageDelivered, OrderWaiting, Payload
 from ..domain.status import WaitingReason
 from ..domain.work_order import OrderChanges, utc_now
 from ..ports import AgentFailure, AgentResult, AgentTurn
+from .conversation import block_of
+from .disk_trouble import over_quota
 from .lease import patiently
 from .progress import Progress
 from .prompts import prompt_for
@@ -24,7 +27,9 @@ async def ask_agent(progress: Progress, command: str, *, read_only: bool = False
     progress.check_budget()
     turn_number = progress.next_turn()
     name = f"{progress.order.attempt}-{progress.step_order}-{command}" + (f"-{turn_number}" if turn_number > 1 else "")
-    prompt = await prompt_for(progress, command, check_output)
+    await progress.conversation.hear()
+    messages = progress.conversation.give()
+    prompt = await prompt_for(progress, command, check_output, block_of(messages))
     checkout = await progress.checkout()
     limits, order = progress.limits, progress.order
     left = progress.budget_left
@@ -41,13 +46,16 @@ async def ask_agent(progress: Progress, command: str, *, read_only: bool = False
         stall_timeout=limits.stall_timeout,
         max_cost_usd=None if left is None else math.ceil(left * 10_000) / 10_000,
         credentials=await _credentials(progress),
+        environment=progress.options.environment,
         give_way=progress.journal.room,
     )
-    result = await _run(progress, turn, name)
+    result = await _run(progress, turn, name, messages)
     progress.count(result)
     progress.session_id = result.session_id or progress.session_id
     await progress.artifacts.keep_output(result.stdout, f"{name}.jsonl", progress.step_name)
     await progress.artifacts.clear_run(turn.run_dir, name, progress.step_name)
+    if (over := await over_quota(progress, checkout.root, once=True)) is not None:
+        raise over
     if result.failure is not None:
         raise await _meaning(progress, result.failure)
     return result.text
@@ -59,7 +67,7 @@ async def _credentials(progress: Progress) -> dict[str, str]:
     return {name: value for name, value in found.items() if value}
 
 
-async def _run(progress: Progress, turn: AgentTurn, name: str) -> AgentResult:
+async def _run(progress: Progress, turn: AgentTurn, name: str, messages: list[Message]) -> AgentResult:
     """Runs the turn, and keeps its prompt meanwhile: no agent waits for a disk.
 
     The session is recorded as soon as it is known: a crash resumes it.
@@ -67,12 +75,17 @@ async def _run(progress: Progress, turn: AgentTurn, name: str) -> AgentResult:
     step_name = progress.step_name
     result: AgentResult | None = None
     failure: StepFailed | MustWait | OSError | None = None
+    untold = [message.message_id for message in messages]
+    watching = anyio.CancelScope()
 
     def tell(payload: Payload) -> None:
         if isinstance(payload, AgentStarted) and payload.session_id != progress.session_id:
             progress.session_id = payload.session_id
-            progress.record_soon(OrderChanges(agent_session_id=payload.session_id))
+            progress.record(OrderChanges(agent_session_id=payload.session_id))
         progress.tell(payload, f"outputs-{name}.jsonl")
+        if isinstance(payload, AgentStarted) and untold:
+            progress.tell(MessageDelivered(message_ids=untold.copy()))
+            untold.clear()
 
     async def keep_prompt() -> None:
         nonlocal failure
@@ -84,13 +97,22 @@ async def _run(progress: Progress, turn: AgentTurn, name: str) -> AgentResult:
             failure = error
             group.cancel_scope.cancel()
 
+    async def keep_within_quota() -> None:
+        nonlocal failure
+        with watching:
+            failure = await over_quota(progress, (await progress.checkout()).root)
+            if failure is not None:
+                group.cancel_scope.cancel()
+
     try:
         async with anyio.create_task_group() as group:
             group.start_soon(keep_prompt)
+            group.start_soon(keep_within_quota)
             try:
                 result = await progress.tools.agent.run(turn, tell)
             except (StepFailed, MustWait, OSError) as error:
                 failure = error
+            watching.cancel()
     finally:
         # Here, because what leaves a task group comes in a group of errors; and also when the run was cancelled: an
         # agent that could not be stopped is no cancelled one.

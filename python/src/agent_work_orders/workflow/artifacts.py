@@ -1,4 +1,4 @@
-"""An order's folder: prompts, outputs, evidence and metadata. Whatever is kept here was redacted first."""
+"""An order's folder: prompts, outputs and evidence. Whatever is kept here was redacted first."""
 
 import errno
 import json
@@ -14,9 +14,9 @@ from typing import Any, BinaryIO
 from anyio import to_thread
 
 from ..domain.redaction import Redactor
-from ..domain.work_order import Artifact, Claim, Step, WorkOrder
+from ..domain.work_order import Artifact, Claim
 from ..ports import Store
-from .lease import patiently
+from .journal import Journal
 
 CHUNK = 1 << 20
 # The longest token whose shape is known, a private key, is shorter.
@@ -26,8 +26,10 @@ KEPT_BACK = 20_000
 class Artifacts:
     """Files of one order under `work-orders/<id>/`, with a row for each in the store."""
 
-    def __init__(self, folder: Path, claim: Claim, store: Store, redactor: Redactor) -> None:
-        self.folder, self._claim, self._store, self._redactor = folder, claim, store, redactor
+    def __init__(self, folder: Path, claim: Claim, journal: Journal, store: Store, redactor: Redactor) -> None:
+        self.folder, self._claim, self._journal, self._store, self._redactor = folder, claim, journal, store, redactor
+        # Raw files that were taken over, and go once the store knows of what was made of them.
+        self._taken: set[Path] = set()
 
     @property
     def home(self) -> Path:
@@ -43,7 +45,7 @@ class Artifacts:
         folder = "prompts" if artifact_type == "prompt" else "outputs"
         clean = self._redactor.redact(text).encode("utf-8", "replace")
         await to_thread.run_sync(write_atomically, self.folder / folder / name, clean)
-        return await self._put(artifact_type, f"{folder}/{name}", step_name, media_type, len(clean))
+        return self._put(artifact_type, f"{folder}/{name}", step_name, media_type, len(clean))
 
     async def write_json(self, artifact_type: str, name: str, value: Any, step_name: str) -> str:
         """Writes what JSON can hold, for people to read; returns its artifact id."""
@@ -56,17 +58,18 @@ class Artifacts:
         """Takes a raw output file over, redacted, and removes the raw one; returns its artifact id."""
         target = self.folder / "outputs" / name
         size = await to_thread.run_sync(self._redact_file, raw, target)
-        artifact_id = await self._put("output", f"outputs/{name}", step_name, media_type, size)
+        artifact_id = self._put("output", f"outputs/{name}", step_name, media_type, size)
         # Last, so that whatever interrupts this leaves a file that is salvaged.
-        await to_thread.run_sync(_remove, raw)
+        self._taken.add(raw)
+        self._journal.afterwards(lambda: _remove(raw))
         return artifact_id
 
     async def clear_run(self, run_dir: Path, name: str, step_name: str) -> None:
         """Keeps what else a turn wrote (its error output), redacted, and removes its folder."""
         for raw in await to_thread.run_sync(lambda: sorted(run_dir.glob("*"))):
-            if _holds_something(raw):
+            if raw not in self._taken and _holds_something(raw):
                 await self.keep_output(raw, f"{name}-{raw.name}", step_name, "text/plain; charset=utf-8")
-        await to_thread.run_sync(lambda: shutil.rmtree(run_dir, ignore_errors=True))
+        self._journal.afterwards(lambda: shutil.rmtree(run_dir, ignore_errors=True))
 
     async def salvage(self, *, also_mine: bool = False) -> None:
         """Takes over what a run that was killed left behind, so that no raw output stays and none is lost.
@@ -78,20 +81,10 @@ class Artifacts:
             media_type = "application/x-ndjson" if raw.suffix == ".jsonl" else "text/plain; charset=utf-8"
             await self.keep_output(raw, name, None, media_type)
 
-    async def write_metadata(self, order: WorkOrder, steps: list[Step]) -> None:
-        """`metadata.json`: enough to understand the order without the database."""
-        body = {
-            "work_order": order.model_dump(mode="json"),
-            "steps": [step.model_dump(mode="json") for step in steps],
-            "artifacts": [a.model_dump(mode="json") for a in await self._store.artifacts(self._claim.order_id)],
-        }
-        text = self._json(body)
-        await to_thread.run_sync(write_atomically, self.folder / "metadata.json", text.encode("utf-8", "replace"))
-
     def _json(self, value: Any) -> str:
         return json.dumps(self._redactor.redact_value(value), indent=2, ensure_ascii=False)
 
-    async def _put(self, artifact_type: str, path: str, step_name: str | None, media_type: str, size: int) -> str:
+    def _put(self, artifact_type: str, path: str, step_name: str | None, media_type: str, size: int) -> str:
         artifact_id = path.replace("/", "-")
         artifact = Artifact(
             artifact_id=artifact_id,
@@ -102,16 +95,16 @@ class Artifacts:
             media_type=media_type,
             size_bytes=size,
         )
-        await patiently(lambda: self._store.put_artifact(self._claim, artifact))
+        self._journal.keep(artifact)
         return artifact_id
 
     def _left_behind(self, also_mine: bool) -> list[Path]:
         folder = self.folder / "run"
         mine = f"{self._claim.token}-"
         runs = [run for run in folder.glob("*") if also_mine or not run.name.startswith(mine)]
-        raws = [raw for run in runs for raw in run.glob("*")]
+        raws = {raw for run in runs if run != self._journal.folder for raw in run.glob("*")} - self._taken
         found = sorted(raw for raw in raws if _holds_something(raw))
-        for raw in set(raws).difference(found):
+        for raw in raws.difference(found):
             _remove(raw)  # nothing in it, or nothing of ours
         return found
 

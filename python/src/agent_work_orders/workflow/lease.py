@@ -9,7 +9,7 @@ from typing import TypeVar
 import anyio
 
 from ..domain.errors import LostLease, StoreUnavailable
-from ..domain.work_order import Claim
+from ..domain.work_order import Claim, Renewal
 from ..ports import Tools
 
 T = TypeVar("T")
@@ -38,8 +38,22 @@ class Hold:
     def __init__(self) -> None:
         self.scope = anyio.CancelScope()
         self.last_words = anyio.CancelScope(shield=True)
+        # What the run tells is written down inside this. A lost lease ends it, though its token might still do.
+        self.writing = anyio.CancelScope()
         self.ending: Ending | None = None
+        # By the loop's clock: when the call was made that renewed the lease last.
+        self.renewed_at = anyio.current_time()
+        # What is done when somebody has written to the order.
+        self.listen: Callable[[], None] = _nothing
         self._let_go = False
+
+    def renewed(self, asked_at: float, renewal: Renewal) -> None:
+        """The lease was renewed by a call made at `asked_at`."""
+        self.renewed_at = max(asked_at, self.renewed_at)
+        if renewal.cancel_requested and self.ending is None:
+            self.end(Ending.CANCELLED)
+        if renewal.messages:
+            self.listen()
 
     def end(self, ending: Ending) -> None:
         if self._let_go:
@@ -50,12 +64,21 @@ class Hold:
         self.scope.cancel()
         if ending is Ending.LOST:
             self.last_words.cancel()
+            self.writing.cancel()
         elif ending is Ending.RELEASED:
             self.last_words.deadline = anyio.current_time() + LAST_WORDS_WITHIN.total_seconds()
+
+    def stop_listening(self) -> None:
+        """The run takes up nothing more that people write."""
+        self.listen = _nothing
 
     def let_go(self) -> None:
         """The order has left the run by the run's own word: nothing can be lost any more."""
         self._let_go = True
+
+
+def _nothing() -> None:
+    pass
 
 
 async def patiently(call: Callable[[], Awaitable[T]]) -> T:
@@ -89,25 +112,30 @@ async def _release_when(stopping: anyio.Event, hold: Hold) -> None:
 
 async def _renew(claim: Claim, tools: Tools, hold: Hold) -> None:
     lease = tools.limits().lease
-    pause = min(lease / 3, RENEW_AT_MOST)
+    pause = min(lease / 3, RENEW_AT_MOST).total_seconds()
     # Others may take the order once the lease has run out: stop with a margin, not at the last moment.
     margin = lease.total_seconds() * 2 / 3
-    renewed_at = anyio.current_time()
     while True:
+        renewed_at = hold.renewed_at
         try:
-            await tools.store.wait_for_cancel(claim.order_id, pause)
+            await _wait_for_cancel(claim, tools, renewed_at + pause)
             asked_at = anyio.current_time()
+            if hold.renewed_at > renewed_at and asked_at >= renewed_at + pause:
+                continue  # nobody woke us, and whatever was written meanwhile has renewed it too
             with anyio.fail_after(max(renewed_at + margin - asked_at, 1)):
                 renewal = await tools.store.renew(claim, lease)
         except LostLease:
             return hold.end(Ending.LOST)
         except (StoreUnavailable, TimeoutError):
-            if anyio.current_time() - renewed_at >= margin:
+            if anyio.current_time() - hold.renewed_at >= margin:
                 return hold.end(Ending.LOST)
-            await anyio.sleep(min(pause.total_seconds(), 1))
+            await anyio.sleep(min(pause, 1))
             continue
-        renewed_at = asked_at
-        if renewal.cancel_requested and hold.ending is None:
-            hold.end(Ending.CANCELLED)
+        hold.renewed(asked_at, renewal)
         if hold.ending is not None:
-            await anyio.sleep(pause.total_seconds())  # the cancel that was seen would wake us at once, for ever
+            await anyio.sleep(pause)  # the cancel that was seen would wake us at once, for ever
+
+
+async def _wait_for_cancel(claim: Claim, tools: Tools, until: float) -> None:
+    at_most = timedelta(seconds=max(until - anyio.current_time(), 0))
+    await tools.store.wait_for_cancel(claim.order_id, at_most)

@@ -1,13 +1,13 @@
 """Where a run stands: its current step, checkout, agent session and what it has produced so far."""
 
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import anyio
 
-from ..domain.errors import FailureClass, StepFailed, StoreUnavailable
+from ..domain.errors import FailureClass, StepFailed
 from ..domain.events import (
     CheckoutOpened,
     CheckoutProgressed,
@@ -17,14 +17,19 @@ from ..domain.events import (
     StepFinished,
     StepStarted,
 )
-from ..domain.repository import branch_for
+from ..domain.repository import RepositoryOptions, branch_for
+from ..domain.retention import MB
 from ..domain.status import StepStatus
 from ..domain.work_order import Claim, OrderChanges, StepResult, WorkOrder
-from ..domain.workflow import BUILT_IN, EXECUTE, VERIFY, StepKind, StepPlan
-from ..ports import AgentResult, Checkout, Checkpoint, Tools
+from ..domain.workflow import COMMIT, VERIFY, StepKind, StepPlan, Workflow
+from ..ports import AgentResult, Checkout, Checkpoint, StepStart, Tools
 from .artifacts import Artifacts
+from .conversation import Conversation
 from .journal import Journal, keep_journal
-from .lease import patiently
+from .lease import Hold, patiently
+from .metadata import write_metadata, write_start
+from .set_up import admitted, set_up
+from .sharing import SHARE_AT_LAST_WITHIN, SHARE_WITHIN, Sharing
 
 logger = logging.getLogger("archon.awo")
 
@@ -52,38 +57,62 @@ class Progress:
         self.claim, self.order, self.tools, self.journal = claim, claim.order, tools, journal
         self.limits = tools.limits()
         self.repository = tools.repository(self.order.repository_url)
-        self.artifacts = Artifacts(tools.work_orders_dir / claim.order_id, claim, tools.store, tools.redactor)
+        self.artifacts = Artifacts(tools.work_orders_dir / claim.order_id, claim, journal, tools.store, tools.redactor)
         self.outputs = {step.step_name: step.output or "" for step in claim.steps if step.success}
         # Of each step, how it last ended, whichever attempt that was.
         self.succeeded = {step.step_name: bool(step.success) for step in claim.steps}
+        self.conversation = Conversation(claim, tools.store, journal)
         self.session_id = self.order.agent_session_id
         self.pull_request_url = self.order.github_pull_request_url
         self.checkpoint: Checkpoint | None = None
         self.evidence: CheckRun | None = None
-        self._plan = self.order.steps()
-        self._next_step = self.order.next_step
+        self.options = RepositoryOptions()
+        self._workflow: Workflow | None = None
+        self.plan: tuple[StepPlan, ...] = ()
+        self._changed_since: StepFailed | None = None
+        try:
+            self._workflow, self.plan = tools.workflows().taken_up(
+                self.order.workflow_type, self.order.selected_commands
+            )
+        except StepFailed as changed:
+            self._changed_since = changed  # how the order ends is said where all its other ends are
+        self.next_step = self.order.next_step
         self._spent = self.order.cost_usd
+        pushes = any(plan.name == COMMIT.name for plan in self.plan)
+        self.sharing = Sharing(claim, tools, journal, self.repository, pushes=pushes)
+        self._taken_notes: tuple[str, ...] = ()
         self._checkout: Checkout | None = None
         self._current: _Current | None = None
         # A step that ended and is not written down yet: what interrupts the writing does not change how it ended.
         self._ended: StepResult | None = None
 
-    def remaining(self) -> Iterator[tuple[int, StepPlan]]:
-        """The steps still to take, with their place in the plan from 1."""
-        return ((n, plan) for n, plan in enumerate(self._plan, 1) if n >= self._next_step)
-
     async def take_up(self) -> None:
-        """Goes back to the step that made the changes where they are not on this server's disk.
+        """Brings what another server made to this one's disk, or goes back to the step that made it.
 
-        Another server made them, and its checkpoints are out of reach; the plan is not, it stands in the store.
+        Where its checkpoints are out of reach, the plan is not: it stands in the store.
         """
-        if not self.order.git_files_changed or (await self.save_checkpoint("taken-up")).changed:
+        if not self.order.git_files_changed:
             return
-        made_by = next((n for n, plan in enumerate(self._plan, 1) if plan.name == EXECUTE.name), self._next_step)
-        self._next_step = min(self._next_step, made_by)
-        for plan in self._plan[self._next_step - 1 :]:
+        taken = await self.sharing.take_over(self.branch)
+        self._taken_notes = taken.notes
+        if (await self.save_checkpoint("taken-up")).changed and taken.complete:
+            return
+        made_by = next((n for n, plan in enumerate(self.plan, 1) if plan.writes), self.next_step)
+        self.next_step = min(self.next_step, made_by)
+        for plan in self.plan[self.next_step - 1 :]:
             self.succeeded.pop(plan.name, None)
             self.outputs.pop(plan.name, None)
+
+    def forget_verification(self) -> None:
+        """What was verified is not what there is any more."""
+        self.evidence = None
+        self.succeeded.pop(VERIFY.name, None)
+
+    async def look_up(self) -> None:
+        """What the operator says of the repository and of the workflow; StepFailed when the workflow is another now."""
+        self.options = self.sharing.options = await patiently(lambda: self.tools.options(self.repository))
+        if self._changed_since is not None:
+            raise self._changed_since
 
     @property
     def step_order(self) -> int | None:
@@ -94,16 +123,34 @@ class Progress:
         return self._current.plan.name if self._current else ""
 
     @property
+    def command(self) -> str:
+        """Name of the current step's command file."""
+        return self._step.plan.command_name or self.step_name
+
+    @property
+    def plan_text(self) -> str | None:
+        """What the agent planned: its last words in the last step in which it was only to read."""
+        said = [self.outputs.get(plan.name) for plan in self.plan if plan.read_only]
+        return next((text for text in reversed(said) if text), None)
+
+    @property
     def branch(self) -> str:
         """The order's branch: the one it already has, else named by the server."""
-        prefix = BUILT_IN[self.order.workflow_type].branch_prefix
+        prefix = self._workflow.branch_prefix if self._workflow else "awo/"
         return self.order.git_branch_name or branch_for(self.claim.order_id, self.order.user_request, prefix)
 
     @property
     def budget_left(self) -> float | None:
         """US dollars this order may still spend; None without a limit."""
-        limits = [limit for limit in (self.order.max_cost_usd, self.limits.max_cost_usd) if limit is not None]
+        given = (self.order.max_cost_usd, self.options.max_cost_usd, self.limits.max_cost_usd)
+        limits = [limit for limit in given if limit is not None]
         return min(limits) - self._spent if limits else None
+
+    @property
+    def quota_bytes(self) -> int | None:
+        """Most that the order's files may hold; None without a quota."""
+        quota = self.options.quota_mb or self.limits.order_quota_mb
+        return None if quota is None else quota * MB
 
     def tell(self, payload: Payload, artifact_id: str | None = None) -> None:
         self.journal.tell(payload, self.step_order, artifact_id)
@@ -111,12 +158,9 @@ class Progress:
     async def flush(self) -> None:
         await self.journal.flush()
 
-    async def record(self, changes: OrderChanges) -> None:
-        await patiently(lambda: self.tools.store.record(self.claim, changes))
-
-    def record_soon(self, changes: OrderChanges) -> None:
-        """The same without waiting for it: in the store after the next `flush` at the latest."""
-        self.journal.later(lambda: self.tools.store.record(self.claim, changes))
+    def record(self, changes: OrderChanges) -> None:
+        """Without waiting for it: in the store with the next batch, and with the end of the step at the latest."""
+        self.journal.record(changes)
 
     async def secret(self, name: str) -> str | None:
         return await patiently(lambda: self.tools.secrets.get(name, self.repository))
@@ -136,23 +180,27 @@ class Progress:
                     self.tell(CheckoutProgressed(phase=phase, percent=percent))
 
             token = await self.secret("GITHUB_TOKEN")
-            opened = await self.tools.checkouts.open(self.order, self.repository, self.branch, token, tell_progress)
-            self._checkout = opened
+            opened = await self.tools.checkouts.open(
+                self.order, self.repository, self.branch, token, tell_progress, options=admitted(self)
+            )
             self.tell(
                 CheckoutOpened(
                     branch=opened.branch,
                     base_branch=opened.base_branch,
                     base_commit=opened.base_commit,
                     resumed=opened.resumed,
+                    prepared=opened.prepared,
                     took_ms=round((anyio.current_time() - began) * 1000),
-                    notes=list(opened.notes),
+                    notes=[*self._taken_notes, *opened.notes],
                 )
             )
-            self.record_soon(OrderChanges(base_branch=opened.base_branch, base_commit=opened.base_commit))
+            self.record(OrderChanges(base_branch=opened.base_branch, base_commit=opened.base_commit))
+            await set_up(self, opened)
+            self._checkout = opened
         return self._checkout
 
-    async def save_checkpoint(self, label: str) -> Checkpoint:
-        """Everything in the checkout, as a commit in the mirror."""
+    async def save_checkpoint(self, label: str, share_within: float = SHARE_WITHIN) -> Checkpoint:
+        """Everything in the checkout, as a commit in the mirror; for other servers too, if that takes no longer."""
         checkout = await self.checkout()
         known = len(checkout.notes)
         saved = await checkout.checkpoint(label, self.commit_message())
@@ -166,9 +214,9 @@ class Progress:
                     notes=notes,
                 )
             )
-            changes = OrderChanges(git_commit_count=saved.commit_count, git_files_changed=saved.files_changed)
-            await self.record(changes)
+            self.record(OrderChanges(git_commit_count=saved.commit_count, git_files_changed=saved.files_changed))
         self.checkpoint = saved
+        await self.sharing.share(checkout, saved, self.step_order, share_within)
         return saved
 
     async def head_commit(self) -> str:
@@ -215,7 +263,7 @@ class Progress:
     async def start_step(self, step_order: int, plan: StepPlan) -> None:
         self._current = _Current(step_order, plan, anyio.current_time())
         self.tell(StepStarted(step_name=plan.name, agent_name=plan.agent_name))
-        self.journal.later(lambda: self.tools.store.start_step(self.claim, step_order, plan.name, plan.agent_name))
+        self.journal.start_step(StepStart(step_order, plan.name, plan.agent_name))
 
     async def finish_step(self, status: StepStatus, output: str | None = None, error: str | None = None) -> None:
         """Ends the current step, if one is open; the work of an agent's step is kept first, however it ended.
@@ -224,9 +272,10 @@ class Progress:
         """
         current = self._current
         if current is not None:
-            if self._checkout is not None and (current.turns or current.plan.kind is StepKind.AGENT):
+            if self._checkout is not None and self._may_have_changed(current, status):
                 try:
-                    await self.save_checkpoint(f"{current.step_order}-{current.plan.name}")
+                    in_time = SHARE_WITHIN if status is StepStatus.COMPLETED else SHARE_AT_LAST_WITHIN
+                    await self.save_checkpoint(f"{current.step_order}-{current.plan.name}", in_time)
                 except (StepFailed, OSError) as failure:
                     if status is StepStatus.COMPLETED:
                         raise
@@ -236,10 +285,18 @@ class Progress:
             self._ended = self._end_of(current, status, output, error)
             self._current = None
         if (ended := self._ended) is not None:
-            # The journal first: a step that counts as finished has all its events.
-            await self.flush()
-            await patiently(lambda: self.tools.store.finish_step(self.claim, ended))
+            await self.journal.finish_step(ended)
             self._ended = None
+
+    def _may_have_changed(self, current: _Current, status: StepStatus) -> bool:
+        """Whether the work of a step that ends is to be kept now.
+
+        An agent that was only to read and wrote all the same loses nothing: the next checkpoint takes everything, and
+        where none would follow it is made at once.
+        """
+        if status is StepStatus.COMPLETED and current.plan.read_only:
+            return all(plan.read_only for plan in self.plan[current.step_order :])
+        return bool(current.turns) or current.plan.kind is StepKind.AGENT
 
     def _end_of(self, current: _Current, status: StepStatus, output: str | None, error: str | None) -> StepResult:
         duration = anyio.current_time() - current.started
@@ -311,19 +368,21 @@ class Progress:
         except OSError as error:
             logger.warning("%s: some output could not be kept: %s", self.claim.order_id, error)
 
+    def note_start(self) -> None:
+        """`metadata.json` as the run begins: what crashes has left a true one. Nobody waits for it."""
+        folder, order, steps = self.artifacts.folder, self.order, self.claim.steps
+        self.journal.afterwards(lambda: write_start(folder, order, steps, self.tools.redactor))
+
     async def write_metadata(self, order: WorkOrder) -> None:
-        """The order as it ended, beside its files. Without it an order has ended all the same."""
-        try:
-            await self.artifacts.write_metadata(order, await self.tools.store.steps(order.agent_work_order_id))
-        except (OSError, StoreUnavailable) as error:
-            logger.warning("%s: metadata.json could not be written: %s", self.claim.order_id, error)
+        """The order as it stands now, beside its files."""
+        await write_metadata(self.tools, order)
 
     def summary(self) -> str:
         """One sentence for a completed order."""
         if self.pull_request_url:
             return f"Opened {self.pull_request_url}."
-        names = [plan.name for plan in self._plan]
-        if "execute" in names and self.checkpoint is not None and not self.checkpoint.changed:
+        names = [plan.name for plan in self.plan]
+        if any(plan.writes for plan in self.plan) and self.checkpoint is not None and not self.checkpoint.changed:
             return "The agent changed nothing, so there is nothing to push and no pull request."
         if "commit" in names:
             return f"Pushed the branch {self.branch}."
@@ -331,7 +390,7 @@ class Progress:
 
 
 @asynccontextmanager
-async def open_progress(claim: Claim, tools: Tools) -> AsyncIterator[Progress]:
+async def open_progress(claim: Claim, tools: Tools, hold: Hold | None = None) -> AsyncIterator[Progress]:
     """A run's progress, its journal written as long as the block lasts."""
-    async with keep_journal(claim, tools) as journal:
+    async with keep_journal(claim, tools, hold) as journal:
         yield Progress(claim, tools, journal)

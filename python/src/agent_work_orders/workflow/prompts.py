@@ -2,6 +2,7 @@
 
 import re
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from anyio import to_thread
@@ -11,20 +12,24 @@ from .progress import Progress
 
 _PLACE = re.compile(r"\{\{\s*([a-z_]+)\s*\}\}")
 PLACES = frozenset(
-    {"user_request", "issue", "plan", "branch", "base_branch", "working_subdir", "check_command", "check_output"}
+    {
+        *("user_request", "issue", "plan", "messages", "branch", "base_branch", "working_subdir"),
+        *("check_command", "check_output"),
+    }
 )
 
 
-async def prompt_for(progress: Progress, command: str, check_output: str = "") -> str:
-    """The text given to the agent for a command."""
+async def prompt_for(progress: Progress, command: str, check_output: str = "", messages: str = "") -> str:
+    """The text given to the agent for a command, with what people wrote meanwhile: in its place, or at the end."""
     template = await to_thread.run_sync(load_command, command, progress.limits.commands_dir)
     checkout = await progress.checkout()
-    return fill(
+    prompt = fill(
         template,
         {
+            "messages": messages,
             "user_request": progress.order.user_request,
             "issue": await _issue(progress, template),
-            "plan": progress.outputs.get("planning") or "(no plan was made)",
+            "plan": progress.plan_text or "(no plan was made)",
             "branch": checkout.branch,
             "base_branch": checkout.base_branch,
             "working_subdir": progress.order.working_subdir or ".",
@@ -32,6 +37,9 @@ async def prompt_for(progress: Progress, command: str, check_output: str = "") -
             "check_output": check_output,
         },
     )
+    if not messages or "messages" in _PLACE.findall(template):
+        return prompt
+    return f"{prompt.rstrip()}\n\n## What people wrote meanwhile\n\nIt comes before the rest.\n\n{messages}\n"
 
 
 def load_command(command: str, override: Path | None) -> str:
@@ -46,8 +54,14 @@ def load_command(command: str, override: Path | None) -> str:
                 f"The command file {name} cannot be read: {type(error).__name__}.",
                 next_action=f"Make {name} in the commands folder a UTF-8 text that the server may read.",
             ) from error
+    elif not command_file(command).is_file():
+        raise StepFailed(
+            FailureClass.POLICY,
+            f"There is no command file {name}.",
+            next_action=f"Put {name} back into the commands folder, then retry the order.",
+        )
     else:
-        text = resources.files(__package__.rpartition(".")[0]).joinpath("commands", name).read_text(encoding="utf-8")
+        text = command_file(command).read_text(encoding="utf-8")
     unknown = sorted(set(_PLACE.findall(text)) - PLACES)
     if unknown:
         raise StepFailed(
@@ -56,6 +70,11 @@ def load_command(command: str, override: Path | None) -> str:
             next_action=f"Correct {name} in the commands folder; known places are {', '.join(sorted(PLACES))}.",
         )
     return text
+
+
+def command_file(command: str) -> Traversable:
+    """Where our own command file of that name is, if there is one."""
+    return resources.files(__package__.rpartition(".")[0]).joinpath("commands", f"{command}.md")
 
 
 def fill(template: str, values: dict[str, str]) -> str:

@@ -1,20 +1,23 @@
 """One claimed work order, from its checkout to its outcome. Read this file first."""
 
-import errno
 from dataclasses import replace
 from datetime import datetime
 
 import anyio
 from anyio.lowlevel import checkpoint
 
-from ..domain.errors import FailureClass, LostLease, MustWait, StepFailed
+from ..domain.errors import LostLease, MustWait, StepFailed
 from ..domain.events import CancelRequested
+from ..domain.gates import follow_up_step
 from ..domain.status import Status, StepStatus, WaitingReason
 from ..domain.work_order import Claim, Outcome
 from ..ports import Tools
+from ..tracing import span
+from .asking import MustAsk
+from .disk_trouble import meaning_of
 from .lease import Ending, Hold, keep_lease, patiently
 from .progress import Progress, open_progress
-from .steps import STEPS
+from .steps import next_step
 
 
 async def run_work_order(claim: Claim, tools: Tools, stopping: anyio.Event) -> datetime | None:
@@ -23,12 +26,13 @@ async def run_work_order(claim: Claim, tools: Tools, stopping: anyio.Event) -> d
     Whatever way this ends, no process of the run is left: `cancelled` is true when it is written.
     """
     try:
-        async with keep_lease(claim, tools, stopping) as hold, open_progress(claim, tools) as progress:
-            outcome: Outcome | MustWait | None = None
-            with hold.scope:
-                outcome = await attempt(progress)
-            with hold.last_words:
-                return await settle(progress, outcome, hold)
+        with span("work order", root=True, order_id=claim.order_id, attempt=claim.order.attempt):
+            async with keep_lease(claim, tools, stopping) as hold, open_progress(claim, tools, hold) as progress:
+                outcome: Outcome | MustWait | None = None
+                with hold.scope:
+                    outcome = await attempt(progress)
+                with hold.last_words:
+                    return await settle(progress, outcome, hold)
     except* LostLease:
         pass  # another worker owns the order now, and will tell the rest
     return None
@@ -38,16 +42,23 @@ async def attempt(progress: Progress) -> Outcome | MustWait:
     """The steps that are left, one after the other, until one fails, must wait or the last is done."""
     try:
         await progress.artifacts.salvage()
+        progress.note_start()
+        await progress.look_up()
         await progress.take_up()
-        for step_order, plan in progress.remaining():
+        while (step := await next_step(progress)) is not None:
             await checkpoint()  # who was cancelled between two steps starts no other
-            await progress.start_step(step_order, plan)
-            said = await STEPS[plan.name](progress)
-            await progress.finish_step(StepStatus.SKIPPED if said.skipped else StepStatus.COMPLETED, said.output)
+            with span(f"step {step.plan.name}", order_id=progress.claim.order_id):
+                await progress.start_step(step.place, step.plan)
+                said = await step.take(progress)
+                await progress.finish_step(StepStatus.SKIPPED if said.skipped else StepStatus.COMPLETED, said.output)
+            await progress.conversation.kept()
+            progress.next_step = step.then
     except MustWait as wait:
         return wait
     except (StepFailed, OSError) as error:
-        failure = error if isinstance(error, StepFailed) else disk_failure(error)
+        failure = await meaning_of(progress, error)
+        if isinstance(failure, MustWait):
+            return failure
         return Outcome(
             status=Status.FAILED,
             summary=failure.message,
@@ -56,17 +67,6 @@ async def attempt(progress: Progress) -> Outcome | MustWait:
             next_action=failure.next_action,
         )
     return Outcome(status=Status.COMPLETED, summary=progress.summary())
-
-
-def disk_failure(error: OSError) -> StepFailed:
-    """What an unusable disk means for the order; any other OSError is a bug and goes on up."""
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO):
-        raise error
-    return StepFailed(
-        FailureClass.DISK,
-        f"The disk cannot be used: {error.strerror}.",
-        next_action="Free space or mend the permissions of the AWO directories, then retry the order.",
-    )
 
 
 async def settle(progress: Progress, outcome: Outcome | MustWait | None, hold: Hold) -> datetime | None:
@@ -86,19 +86,27 @@ async def settle(progress: Progress, outcome: Outcome | MustWait | None, hold: H
     elif outcome.status is Status.FAILED:
         await progress.finish_step(StepStatus.FAILED, error=outcome.error_message)
     await progress.keep_what_is_left()
+    hold.stop_listening()  # from here on the store itself sees to what people write
     await progress.flush()
     if isinstance(outcome, MustWait):
+        if isinstance(outcome, MustAsk):
+            asking = outcome.asking
+            await progress.write_metadata(await patiently(lambda: store.ask(claim, asking)))
+            return None
         why, until, action = outcome.reason, outcome.until, clean(outcome.next_action)
         message = clean(outcome.message)
-        await patiently(lambda: store.wait(claim, why, until, message, action))
+        await progress.write_metadata(await patiently(lambda: store.wait(claim, why, until, message, action)))
         return until if why is WaitingReason.USAGE_LIMIT else None
     ending = replace(
         outcome,
         summary=clean(outcome.summary),
         error_message=outcome.error_message and clean(outcome.error_message),
         next_action=outcome.next_action and clean(outcome.next_action),
+        follow_up_step=follow_up_step(progress.order.selected_commands),
     )
     order = await patiently(lambda: store.finish(claim, ending))
     hold.let_go()
     await progress.write_metadata(order)
+    if order.status is Status.COMPLETED:
+        await progress.sharing.end()
     return None

@@ -41,7 +41,9 @@ async def verify(progress: Progress) -> Verified:
     """Runs the check on the checkpoint, with up to two repair turns. StepFailed (verification) if it stays red."""
     checkout = await progress.checkout()
     for repair_round in range(REPAIR_TURNS + 1):
-        check = await to_thread.run_sync(find_check, progress.limits.verify_command, checkout.workdir)
+        own = progress.options.verify_command
+        source = "the repository's settings" if own else "AWO_VERIFY_COMMAND"
+        check = await to_thread.run_sync(find_check, own or progress.limits.verify_command, checkout.workdir, source)
         if check is None:
             return Verified(None, "Not verified: the repository has no check that could be found.")
         evidence = await _run_check(progress, check, repair_round)
@@ -76,6 +78,7 @@ async def _run_check(progress: Progress, check: Check, repair_round: int) -> Che
         progress.artifacts.home,
         progress.artifacts.run_dir(progress.step_order or 0, 100 + repair_round),
         limit,
+        environment=progress.options.environment,
     )
     name = f"{order.attempt}-{progress.step_order}-check-{repair_round + 1}"
     artifact_id = await progress.artifacts.keep_output(
@@ -99,10 +102,10 @@ async def _run_check(progress: Progress, check: Check, repair_round: int) -> Che
     return evidence
 
 
-def find_check(configured: str | None, root: Path) -> Check | None:
+def find_check(configured: str | None, root: Path, source: str = "AWO_VERIFY_COMMAND") -> Check | None:
     """The operator's command, else what the repository itself offers: make, npm, cargo, go or pytest."""
     if configured:
-        return Check(("/bin/sh", "-c", configured), "AWO_VERIFY_COMMAND")
+        return Check(("/bin/sh", "-c", configured), source)
     for name in ("GNUmakefile", "makefile", "Makefile"):  # make reads the first of these, and no other
         if makefile := _text(root / name):
             for target in ("test", "check"):

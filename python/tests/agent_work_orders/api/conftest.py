@@ -1,6 +1,6 @@
 """A host application with our router, a real store and pretended checkouts; requests without a network in between."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -16,10 +16,10 @@ from src.agent_work_orders.api import STATE_NAME, ApiContext, GuardPolicy, Healt
 from src.agent_work_orders.domain.errors import NotFound
 from src.agent_work_orders.domain.events import AgentSpoke, draft
 from src.agent_work_orders.domain.redaction import Redactor
-from src.agent_work_orders.domain.repository import HostPolicy, Repository, parse_repository_url
+from src.agent_work_orders.domain.repository import HostPolicy, Repository, RepositoryOptions, parse_repository_url
 from src.agent_work_orders.domain.status import Status
 from src.agent_work_orders.domain.work_order import Claim, Outcome, WorkOrder
-from src.agent_work_orders.ports import Checkout, Checkouts, Diff, FileDiff, Tools
+from src.agent_work_orders.ports import NO_OPTIONS, Checkout, Checkouts, Diff, FileDiff, MirrorView, Tools
 from src.agent_work_orders.store.sqlite import SqliteStore
 
 REQUEST = {"repository_url": "https://github.com/octo/tools", "user_request": "Add a flag."}
@@ -33,6 +33,7 @@ class PretendCheckouts(Checkouts):
         self.removed: list[tuple[str, str]] = []
         self.error: Exception | None = None
         self.files: tuple[FileDiff, ...] | None = None
+        self.kept: list[MirrorView] = []
 
     async def open(
         self,
@@ -41,6 +42,8 @@ class PretendCheckouts(Checkouts):
         branch: str,
         token: str | None,
         progress: Callable[[str, int], None],
+        *,
+        options: RepositoryOptions = NO_OPTIONS,
     ) -> Checkout:
         raise NotImplementedError
 
@@ -53,6 +56,11 @@ class PretendCheckouts(Checkouts):
         if self.error is not None:
             raise self.error
         self.removed.append((order.agent_work_order_id, repository.key))
+
+    async def mirrors(self, keys: Sequence[str]) -> list[MirrorView]:
+        if self.error is not None:
+            raise self.error
+        return [view for view in self.kept if view.repository_key in keys]
 
 
 @dataclass

@@ -45,6 +45,17 @@ def test_every_route_of_the_contract_is_there_once(document: Json) -> None:
         f"GET {order}/artifacts/{{artifact_id}}",
         f"GET {order}/diff",
         "GET /api/awo/events/stream",
+        "GET /api/awo/repositories",
+        "POST /api/awo/repositories",
+        "GET /api/awo/repositories/{repository_id}",
+        "POST /api/awo/work-orders/{agent_work_order_id}/approve",
+        "POST /api/awo/work-orders/{agent_work_order_id}/reject",
+        "POST /api/awo/work-orders/{agent_work_order_id}/messages",
+        "GET /api/awo/work-orders/{agent_work_order_id}/messages",
+        "PATCH /api/awo/repositories/{repository_id}",
+        "DELETE /api/awo/repositories/{repository_id}",
+        "POST /api/awo/repositories/{repository_id}/verify",
+        "GET /api/awo/issues",
         "GET /api/awo/workflows",
         "GET /api/awo/health",
         "GET /api/awo/status",
@@ -64,7 +75,8 @@ def test_every_route_says_what_it_does_and_how_it_can_fail(document: Json) -> No
         answers = operation["responses"]
         assert {"403", "503", "default"} <= set(answers), name
         assert "401" in answers or name.endswith("/health"), name
-        assert ("404" in answers) == ("{agent_work_order_id}" in name), name
+        about_one = "{agent_work_order_id}" in name or "{repository_id}" in name or name.endswith("/issues")
+        assert ("404" in answers) == about_one, name
         if "requestBody" in operation:
             assert {"400", "413", "415", "422"} <= set(answers), name
         for status, answer in answers.items():
@@ -97,7 +109,7 @@ def test_every_field_is_described(document: Json) -> None:
 
 def test_every_body_has_an_example(document: Json) -> None:
     for name, schema in schemas(document):
-        if name in ("WorkOrderRequest", "RetryRequest", "SecretValue", "Offer"):
+        if name in ("WorkOrderRequest", "RetryRequest", "SecretValue", "Offer", "NewRepository", "RepositoryChanges"):
             assert schema["examples"]
             assert schema["additionalProperties"] is False
 

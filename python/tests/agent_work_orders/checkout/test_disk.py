@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from src.agent_work_orders.checkout import disk, refs
+from src.agent_work_orders.checkout import disk, refs, removal
 from src.agent_work_orders.domain.errors import FailureClass, StepFailed
 
 COMMIT = "0123456789" * 4
@@ -28,11 +28,11 @@ def test_a_tree_of_any_depth_is_emptied_and_links_lead_nowhere(tmp_path: Path) -
     doomed.chmod(0o500)
     disk.set_aside(doomed, trash)
     assert not doomed.exists()
-    assert disk.empty(trash) == []
+    assert removal.empty(trash) == []
     assert list(trash.iterdir()) == []
     assert (outside / "precious").read_text() == "stay"
     disk.set_aside(doomed, trash)
-    assert disk.empty(tmp_path / "no-trash") == []
+    assert removal.empty(tmp_path / "no-trash") == []
 
 
 def test_a_file_is_written_whole_and_leaves_no_draft(tmp_path: Path) -> None:

@@ -89,18 +89,90 @@ Waiting
 Faults
 41. A writer that is killed leaves whole calls only: what it was told is done is there, and nothing is half there.
 42. Everything at once, from several servers, ends without an error and with every clause in force.
+
+Moves
+43. An export holds an order with all that hangs on it, as of one instant. Its digest is the same in every store.
+44. An import makes the order as it was exported, with a new `rev`, or nothing at all: not over another state of it, not
+    beside another order of its idempotency key, and not what is torn or what the store does not know. The same again
+    changes nothing.
+45. Surroundings carry repositories with limit and place in the line, the audit, and the last token: no token of one
+    store is given by the other. The same again changes nothing.
+46. The census counts everything that there is to move.
+47. `archive` puts an order that has ended away: out of all lists but that of the archived ones, and nobody retries it.
+    `unarchive` brings it back. Both again change nothing.
+
+Repositories
+48. `save_repository` keeps what an operator says of a repository, as a whole, with who said it and when; `repository`
+    and `repositories` give it to every server. What orders merely named is known, and not configured.
+49. It is saved only against the version that was read (0: not configured yet; None: whatever is there), else it
+    raises SettingsChanged and changes nothing. Of many at once, one wins.
+50. `forget_repository` takes away all that was configured, and no order. No version comes twice. What is not
+    configured raises NotFound. `repositories` come by key, page by page.
+51. `note_verification` keeps how a verification went, with the time; it changes neither version nor options.
+52. A repository's own limit holds from the next claim on, and raising it wakes who waits for work on this server.
+
+The conversation
+53. `approval_gates` are kept as they were filed. `ask` parks the order until a person has answered and writes
+    `order_waiting` with the question; that event's seq is the question's identity. The same call again gives the
+    order as it is. An order that somebody asked to cancel asks nobody: it is cancelled.
+54. The first `answer` to a question counts, however many come at once: approved, the order goes on where it was; sent
+    back, from the question's step; rejected, it has failed, class `policy`. It writes `approval_answered`, and a
+    comment is kept with the messages. A later one raises AlreadyAnswered, with who answered what and when.
+55. What was never asked raises InvalidInput; what is no longer open raises WrongState. Both change nothing.
+56. `send_message` to an order that nobody holds writes `message_received`, and resumes one that waits for a reply.
+57. Of a running order it changes nothing but tells its holder: by `renew`, and by waking `wait_for_cancel`. `hear`
+    gives what is not delivered yet, oldest first, and tells what is new, in the journal's place that the holder names;
+    the same again tells nothing twice. `deliver` marks; what is marked is not heard again.
+58. To an order that has ended it begins a new attempt, at its `follow_up_step` or where the order had stopped before.
+59. `finish` as completed or failed with a message that was not delivered begins a new attempt instead, once for each
+    message: none is lost that is sent while an order finishes. A cancelled order stays cancelled.
+60. The same key gives the same message; with other words it raises IdempotencyConflict. Nothing is said to an order
+    that is archived or does not exist; what was said goes when the order is deleted.
+
+Economy
+61. `write` does what `start_step`, `record`, `put_artifact`, `append` and `finish_step` do, one after the other, all
+    or nothing, and renews the lease as `renew` does. A batch of events only is no state change.
+62. A batch whose first event is there was written before: nothing of it is done again, whatever goes with the events.
+    A gap raises SequenceGap and changes nothing.
+
+Clean-up
+63. `take_duty` gives a duty to one worker at a time, for a lease from now; the same worker gets it again, others when
+    its lease has run out. One duty says nothing of another.
+64. `remark` adds an event to the journal of an order that has ended, each payload once; it is no change of state. For
+    any other order it gives False and writes nothing.
+65. `find` gives those of many orders that exist.
 """
 
+from .store_conversation import Conversation
 from .store_crowds import Crowds
+from .store_economy import Economy
 from .store_ends import Ends
 from .store_filing import Filing
 from .store_journals import Journals
 from .store_leases import Leases
+from .store_moves import Moves
 from .store_queueing import Queueing
 from .store_reading import Reading
+from .store_repositories import Repositories
+from .store_retention import Retention
 from .store_running import Running
 from .store_waiting import Waiting
 
 
-class StoreContract(Filing, Queueing, Leases, Journals, Running, Ends, Reading, Waiting, Crowds):
+class StoreContract(
+    Filing,
+    Queueing,
+    Leases,
+    Journals,
+    Running,
+    Ends,
+    Reading,
+    Waiting,
+    Crowds,
+    Moves,
+    Repositories,
+    Conversation,
+    Economy,
+    Retention,
+):
     """All clauses. A subclass in a test module brings the fixture `world`: a `store_world.World` of its backend."""

@@ -33,6 +33,7 @@ HELD_VERBS: dict[str, Callable[[Store, Claim], Awaitable[Any]]] = {
     "renew": lambda store, claim: store.renew(claim, LEASE),
     "append": lambda store, claim: store.append(claim, claim.order.last_seq + 1, drafts(1)),
     "append nothing": lambda store, claim: store.append(claim, 1, []),
+    "write": lambda store, claim: store.write(claim, Batch(1, changes=OrderChanges(git_branch_name="awo/x")), LEASE),
     "record": lambda store, claim: store.record(claim, OrderChanges(git_branch_name="awo/x")),
     "start_step": lambda store, claim: store.start_step(claim, 1, "planning", "claude"),
     "finish_step": lambda store, claim: store.finish_step(claim, result(cost_usd=1.0)),

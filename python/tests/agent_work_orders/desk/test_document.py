@@ -25,18 +25,18 @@ def test_every_variable_is_in_both_once() -> None:
     names = [knob.env for knob in catalogue().values()] + [one.env for one in NEIGHBOURS]
     assert len(names) == len(set(names))
     example, page = documents()[".env.example"], documents()["docs/reference/settings.md"]
-    assert re.findall(r"^# ([A-Z_]+)=", example, re.MULTILINE) == [one.env for one in NEIGHBOURS] + [
+    assert re.findall(r"^# ([A-Z0-9_]+)=", example, re.MULTILINE) == [one.env for one in NEIGHBOURS] + [
         knob.env for knob in catalogue().values()
     ]
     assert all(f"`{name}`" in page for name in names)
 
 
 def test_the_example_gives_the_defaults() -> None:
-    given = dict(re.findall(r"^# ([A-Z_]+)=(.*)$", documents()[".env.example"], re.MULTILINE))
+    given = dict(re.findall(r"^# ([A-Z0-9_]+)=(.*)$", documents()[".env.example"], re.MULTILINE))
     assert load_settings({name: value for name, value in given.items() if value}) == load_settings({})
 
 
 def test_the_example_holds_no_secret() -> None:
-    given = dict(re.findall(r"^# ([A-Z_]+)=(.*)$", documents()[".env.example"], re.MULTILINE))
+    given = dict(re.findall(r"^# ([A-Z0-9_]+)=(.*)$", documents()[".env.example"], re.MULTILINE))
     secret = [one.env for one in NEIGHBOURS if one.secret] + [k.env for k in catalogue().values() if k.secret]
     assert all(given[name] == "" for name in secret)

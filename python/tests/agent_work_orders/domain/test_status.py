@@ -11,7 +11,7 @@ ALLOWED = {
     "pending": {"running", "cancelled"},
     "running": {"pending", "waiting", "completed", "failed", "cancelled"},
     "waiting": {"pending", "failed", "cancelled"},
-    "completed": set(),
+    "completed": {"pending"},
     "failed": {"pending"},
     "cancelled": {"pending"},
 }
@@ -22,9 +22,8 @@ def test_a_move_is_allowed_exactly_if_the_design_draws_it(before: Status, after:
     assert (after in TRANSITIONS[before]) == (after.value in ALLOWED[before.value])
 
 
-def test_what_has_ended_goes_on_by_a_retry_alone() -> None:
+def test_what_has_ended_goes_on_as_a_new_attempt_alone() -> None:
     assert {status for status in Status if status.is_terminal} == TERMINAL
-    assert TRANSITIONS[Status.COMPLETED] == frozenset()
     for status in TERMINAL:
         assert TRANSITIONS[status] <= {Status.PENDING}
 

@@ -13,7 +13,8 @@ NEWEST, OLDEST = 18, 16
 # Everything of ours but the schema itself.
 EMPTY = """
 truncate agent_work_orders, agent_work_order_repositories, agent_work_order_steps, agent_work_order_events,
-  agent_work_order_artifacts, agent_work_order_settings_audit;
+  agent_work_order_artifacts, agent_work_order_settings_audit, agent_work_order_imports,
+  agent_work_order_approvals, agent_work_order_messages;
 update agent_work_order_change_head set rev = 0;
 """
 

@@ -11,9 +11,12 @@ import pytest
 
 from src.agent_work_orders.rehearsal import Stage, stage_in_thread
 
+from ..archive.s3_server import s3_endpoint
 from .archon import Archon, running_archon
 from .remote import Remote
 from .scripts import FILES, Json
+
+__all__ = ["s3_endpoint"]
 
 
 class MakeRepository(Protocol):

@@ -35,10 +35,29 @@ def claimant(servers: tuple[Archon, Archon], worker_id: str) -> tuple[Archon, Ar
     return (first, second) if worker_id == mine else (second, first)
 
 
-@pytest.mark.parametrize("step", ["execute", "prp-review"])
+@pytest.mark.parametrize(
+    ("step", "pushed", "taken_again"),
+    [
+        # In the middle of the first change nothing was saved yet; later the checkpoint is on a hidden ref of the remote.
+        ("execute", "on", ["execute", "prp-review"]),
+        ("prp-review", "on", ["prp-review"]),
+        # The plan stands in the database; what was changed died with the other's disk, and is made anew.
+        ("prp-review", "off", ["execute", "prp-review"]),
+    ],
+    ids=["execute", "prp-review", "prp-review-unshared"],
+)
 def test_the_other_server_ends_what_a_killed_one_began(
-    start_archon: StartArchon, play: Play, remote: Remote, shared: dict[str, str], tmp_path: Path, step: str
+    start_archon: StartArchon,
+    play: Play,
+    remote: Remote,
+    shared: dict[str, str],
+    tmp_path: Path,
+    step: str,
+    pushed: str,
+    taken_again: list[str],
 ) -> None:
+    if pushed == "off":
+        shared = {**shared, "AWO_PUSH_CHECKPOINTS": "off"}
     gate = f"{step}-{remote.name}"
     writes = (bash("echo hello > hello.txt"), says("I wrote it."))
     stuck = in_step(step, says("Never said.", gate=gate))
@@ -61,10 +80,41 @@ def test_the_other_server_ends_what_a_killed_one_began(
     assert done["status"] == "completed", done
     assert taken_over_after <= 2 * LEASE
     assert done["attempt"] == 2
-    # The plan stands in the database; what was changed died with the other's disk, and is made anew.
     started = [event.payload["step_name"] for event in later if event.kind == "step_started"]
-    assert started == ["execute", "prp-review", "verify", "commit", "create-pr"]
+    assert started == [*taken_again, "verify", "commit", "create-pr"]
     assert remote.read(done["git_branch_name"], "hello.txt") == "hello"
+    assert len(remote.pull_requests()) == 1
+    eventually(lambda: remote.git("for-each-ref", "refs/awo/") == "")
+
+
+@pytest.mark.parametrize("pushed", ["on", "off"])
+def test_a_branch_that_a_killed_server_had_pushed_is_no_conflict_for_the_other(
+    start_archon: StartArchon, play: Play, remote: Remote, shared: dict[str, str], tmp_path: Path, pushed: str
+) -> None:
+    # The remote has taken the branch when its hook starts, and keeps the client waiting for its answer.
+    answer, arrived = tmp_path / "answer", tmp_path / "arrived"
+    hook = remote.path / "hooks" / "post-receive"
+    hook.parent.mkdir(exist_ok=True)
+    wait = f"touch {arrived}; while [ ! -e {answer} ]; do sleep 0.05; done"
+    hook.write_text(f'#!/bin/sh\nread old new ref\ncase "$ref" in refs/heads/*) {wait} ;; esac\n')
+    hook.chmod(0o755)
+    play(executing(bash("date +%N > hello.txt"), says("I wrote it.")))
+    shared = {**shared, "AWO_PUSH_CHECKPOINTS": pushed}
+    servers = start_archon(tmp_path / "one", **shared), start_archon(tmp_path / "two", **shared)
+    order = servers[0].file(remote.url)
+    order.eventually(arrived.exists)
+    runs_it, other = claimant(servers, order.now()["worker_id"])
+    end = other.order(order.id).now()["last_seq"]
+
+    runs_it.kill()
+    answer.touch()
+    order = other.order(order.id)
+
+    later = order.follow(end)
+    done = order.now()
+    assert done["status"] == "completed", done
+    assert "execute" not in [event.payload["step_name"] for event in later if event.kind == "step_started"]
+    assert remote.git("rev-list", "--count", f"main..{done['git_branch_name']}") == "1"
     assert len(remote.pull_requests()) == 1
 
 

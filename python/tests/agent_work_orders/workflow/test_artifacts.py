@@ -2,22 +2,20 @@
 
 import json
 import os
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from src.agent_work_orders.domain.work_order import Claim
 from src.agent_work_orders.workflow import artifacts as artifacts_module
 from src.agent_work_orders.workflow.artifacts import CHUNK, Artifacts, write_atomically
+from src.agent_work_orders.workflow.journal import Journal, keep_journal
 
 from ..fakes import Bench
 
 pytestmark = pytest.mark.anyio
 SECRET = "a-github-token-1234"
-
-
-async def opened(bench: Bench) -> Artifacts:
-    claim = await bench.claim()
-    return Artifacts(bench.folder(claim.order_id), claim, bench.tools.store, bench.tools.redactor)
 
 
 def raw_file(artifacts: Artifacts, content: bytes, name: str = "stdout.jsonl", run: str = "") -> Path:
@@ -28,12 +26,25 @@ def raw_file(artifacts: Artifacts, content: bytes, name: str = "stdout.jsonl", r
 
 
 @pytest.fixture
-async def artifacts(bench: Bench) -> Artifacts:
+async def claim(bench: Bench) -> Claim:
     await bench.file()
-    return await opened(bench)
+    return await bench.claim()
 
 
-async def test_a_text_is_written_redacted_for_the_server_alone(bench: Bench, artifacts: Artifacts) -> None:
+@pytest.fixture
+async def journal(bench: Bench, claim: Claim) -> AsyncIterator[Journal]:
+    async with keep_journal(claim, bench.tools) as journal:
+        yield journal
+
+
+@pytest.fixture
+def artifacts(bench: Bench, claim: Claim, journal: Journal) -> Artifacts:
+    return Artifacts(bench.folder(claim.order_id), claim, journal, bench.tools.store, bench.tools.redactor)
+
+
+async def test_a_text_is_written_redacted_for_the_server_alone(
+    bench: Bench, artifacts: Artifacts, journal: Journal
+) -> None:
     artifact_id = await artifacts.write(
         "prompt", "1-2-planning.md", f"Use {SECRET}, é \ud800", "planning", "text/markdown"
     )
@@ -41,14 +52,16 @@ async def test_a_text_is_written_redacted_for_the_server_alone(bench: Bench, art
     assert path.read_text() == "Use [REDACTED], é ?"
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.parent.stat().st_mode & 0o777 == 0o700
+    await journal.flush()
     (row,) = await bench.store.artifacts(artifacts.folder.name)
     assert (row.artifact_id, row.path, row.size_bytes) == (artifact_id, "prompts/1-2-planning.md", path.stat().st_size)
     assert (row.artifact_type, row.step_name, row.media_type) == ("prompt", "planning", "text/markdown")
 
 
-async def test_writing_again_replaces_file_and_row(bench: Bench, artifacts: Artifacts) -> None:
+async def test_writing_again_replaces_file_and_row(bench: Bench, artifacts: Artifacts, journal: Journal) -> None:
     for text in ("first", "second, longer"):
         await artifacts.write("evidence", "x.json", text, "verify", "application/json")
+    await journal.flush()
     (row,) = await bench.store.artifacts(artifacts.folder.name)
     assert (artifacts.folder / row.path).read_text() == "second, longer"
     assert row.size_bytes == 14
@@ -60,12 +73,17 @@ async def test_json_that_holds_a_secret_is_json_without_it(artifacts: Artifacts)
     assert json.loads((artifacts.folder / "outputs" / "x.json").read_text()) == {"command": "curl [REDACTED]", "n": 1}
 
 
-async def test_a_raw_output_is_taken_over_and_removed(bench: Bench, artifacts: Artifacts) -> None:
+async def test_a_raw_output_is_taken_over_and_removed_once_that_is_written_down(
+    bench: Bench, artifacts: Artifacts, journal: Journal
+) -> None:
     raw = raw_file(artifacts, f'{{"t":"{SECRET}"}}\n'.encode())
     await artifacts.keep_output(raw, "1-2-planning.jsonl", "planning")
     kept = artifacts.folder / "outputs" / "1-2-planning.jsonl"
     assert kept.read_text() == '{"t":"[REDACTED]"}\n'
     assert kept.stat().st_mode & 0o777 == 0o600
+    assert raw.exists()
+    await artifacts.salvage(also_mine=True)  # what was taken over is not left behind
+    await journal.flush()
     assert not raw.parent.exists()
     (row,) = await bench.store.artifacts(artifacts.folder.name)
     assert row.size_bytes == kept.stat().st_size
@@ -145,13 +163,14 @@ async def test_what_is_no_file_any_more_counts_as_empty_and_is_never_followed(
 
 
 async def test_output_that_a_killed_run_left_is_salvaged_and_nothing_raw_stays(
-    bench: Bench, artifacts: Artifacts
+    bench: Bench, artifacts: Artifacts, journal: Journal
 ) -> None:
     raw_file(artifacts, f"line of a killed run {SECRET}\n".encode(), run="900-3-1")
     raw_file(artifacts, b"", "stderr.txt", run="900-3-1")
     odd = raw_file(artifacts, b"odd\n", "na me\n\x1b.txt", run="900-3-2")
     mine = raw_file(artifacts, b"mine\n")
     await artifacts.salvage()
+    await journal.flush()
     outputs = {path.name: path.read_text() for path in (artifacts.folder / "outputs").iterdir()}
     assert outputs == {
         "900-3-1-interrupted-stdout.jsonl": "line of a killed run [REDACTED]\n",
@@ -162,6 +181,7 @@ async def test_output_that_a_killed_run_left_is_salvaged_and_nothing_raw_stays(
     assert {row.path for row in await bench.store.artifacts(artifacts.folder.name)} == {f"outputs/{n}" for n in outputs}
 
     await artifacts.salvage(also_mine=True)
+    await journal.flush()
     assert not list((artifacts.folder / "run").iterdir())
     assert (artifacts.folder / "outputs" / f"{mine.parent.name}-interrupted-stdout.jsonl").read_text() == "mine\n"
 

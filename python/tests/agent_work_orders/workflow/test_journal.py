@@ -12,10 +12,16 @@ from hypothesis import strategies as st
 
 from src.agent_work_orders.domain.errors import LostLease, SequenceGap
 from src.agent_work_orders.domain.events import MAX_BODY_BYTES, AgentSpoke, CheckRun, ToolReturned, ToolUsed
+from src.agent_work_orders.domain.status import StepStatus
+from src.agent_work_orders.domain.work_order import Artifact, Claim, OrderChanges, StepResult
+from src.agent_work_orders.ports import Batch, StepStart
 from src.agent_work_orders.workflow import journal as journal_module
+from src.agent_work_orders.workflow import spool as spool_module
 from src.agent_work_orders.workflow.journal import BATCH, Journal, keep_journal
+from src.agent_work_orders.workflow.lease import Ending, Hold
+from src.agent_work_orders.workflow.run import run_work_order
 
-from ..fakes import Bench
+from ..fakes import Bench, Hang
 
 pytestmark = pytest.mark.anyio
 SECRET = "a-github-token-1234"
@@ -39,7 +45,7 @@ async def told(bench: Bench, *payloads: Any, artifact_id: str | None = None) -> 
 async def test_events_come_in_the_order_they_were_told_in_few_batches(bench: Bench) -> None:
     found = await told(bench, *(AgentSpoke(text=str(number)) for number in range(2 * BATCH + 1)))
     assert [event["text"] for event in found] == [str(number) for number in range(2 * BATCH + 1)]
-    assert bench.store.calls.count("append") == 3
+    assert bench.store.calls.count("write") == 3
 
 
 async def test_what_is_told_while_a_batch_is_written_goes_into_the_next(bench: Bench) -> None:
@@ -65,7 +71,7 @@ async def test_a_store_that_prefers_large_batches_gets_them(bench: Bench, monkey
             journal.tell(AgentSpoke(text=str(number)))
             await anyio.lowlevel.checkpoint()
         await journal.flush()
-    assert bench.store.calls.count("append") == 1
+    assert bench.store.calls.count("write") == 1
     assert len(await bench.payloads(order_id, "agent_spoke")) == 10
 
 
@@ -183,31 +189,158 @@ def test_the_cut_of_anything_is_smaller_json(value: Any) -> None:
 async def test_events_wait_while_the_store_is_away_and_are_written_once(bench: Bench) -> None:
     order_id = await bench.file()
     claim = await bench.claim()
-    bench.store.away = lambda name: name == "append"
+    bench.store.away = lambda name: name == "write"
     async with keep_journal(claim, bench.tools) as journal:
         journal.tell(AgentSpoke(text="one"))
         await bench.store.refused.wait()
         journal.tell(AgentSpoke(text="two"))
-        bench.store.lost_replies = {"append"}  # back, and the first reply is lost
+        bench.store.lost_replies = {"write"}  # back, and the first reply is lost
         bench.store.away = lambda name: False
         await journal.flush()
     assert [payload["text"] for payload in await bench.payloads(order_id, "agent_spoke")] == ["one", "two"]
 
 
-async def test_too_much_that_is_unwritten_makes_a_reader_wait(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_outage_moves_what_waits_to_the_disk_and_lets_the_reader_go_on(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "HIGH_WATER", 10)
+    order_id = await bench.file()
+    claim = await bench.claim()
+    bench.store.away = lambda name: name == "write"
+    async with keep_journal(claim, bench.tools) as journal:
+        for number in range(100):
+            journal.tell(AgentSpoke(text=f"{number} {SECRET}"))
+            with anyio.fail_after(5):
+                await journal.room()
+        (file,) = bench.folder(order_id).glob("run/*/*")
+        waiting = [json.loads(line)["payload"]["text"] for line in file.read_text().splitlines()]
+        assert waiting == [f"{number} [REDACTED]" for number in range(len(waiting))]
+        assert len(waiting) >= 90
+        assert file.stat().st_mode & 0o777 == 0o600
+        bench.store.lost_replies = {"write"}  # back, and the first reply is lost
+        bench.store.away = lambda name: False
+        journal.tell(AgentSpoke(text="back"))
+        await journal.flush()
+    said = [payload["text"] for payload in await bench.payloads(order_id, "agent_spoke")]
+    assert said == [*(f"{number} [REDACTED]" for number in range(100)), "back"]
+    assert not list(bench.folder(order_id).glob("run/*"))
+
+
+async def test_when_the_disk_takes_no_more_the_reader_waits(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_module, "HIGH_WATER", 10)
+    monkeypatch.setattr(spool_module, "MOST_BYTES", 500)
+    order_id = await bench.file()
+    claim = await bench.claim()
+    bench.store.away = lambda name: name == "write"
+    async with keep_journal(claim, bench.tools) as journal:
+        with anyio.move_on_after(1) as patience:
+            for number in range(100):
+                journal.tell(AgentSpoke(text=str(number)))
+                await journal.room()
+        assert patience.cancelled_caught
+        told = number
+        bench.store.away = lambda name: False
+        with anyio.fail_after(10):
+            await journal.room()
+            await journal.flush()
+    assert len(await bench.payloads(order_id, "agent_spoke")) == told + 1
+
+
+async def test_a_store_that_is_only_slow_fills_no_disk(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal_module, "HIGH_WATER", 10)
     await bench.file()
     claim = await bench.claim()
-    bench.store.away = lambda name: name == "append"
+    slow = Hang()
+    bench.store.write = lambda *ignored: slow()  # type: ignore[attr-defined]  # found before __getattr__ is asked
     async with keep_journal(claim, bench.tools) as journal:
-        for _ in range(11):
+        for _ in range(12):
             journal.tell(AgentSpoke(text="x"))
+        await slow.reached.wait()
         with anyio.move_on_after(0.05) as patience:
             await journal.room()
         assert patience.cancelled_caught
-        bench.store.away = lambda name: False
-        with anyio.fail_after(5):
-            await journal.room()
+        assert not bench.folder(claim.order_id).exists()
+
+
+async def test_events_of_a_claim_that_was_lost_are_written_nowhere_but_kept_for_people(bench: Bench) -> None:
+    order_id = await bench.file()
+    claim = await bench.claim()
+    bench.store.away = lambda name: name == "write"
+    with pytest.raises(ExceptionGroup) as raised:  # noqa: PT012 - the block itself is what ends
+        async with keep_journal(claim, bench.tools) as journal:
+            journal.tell(AgentSpoke(text="unheard"))
+            await bench.store.refused.wait()
+            await bench.store.reap(10, [claim.worker_id])
+            bench.store.away = lambda name: False
+            await anyio.sleep_forever()
+    assert raised.value.subgroup(LostLease)
+    assert await bench.payloads(order_id, "agent_spoke") == []
+    await run_work_order(await bench.claim("w2"), bench.tools, bench.stopping)
+    kept = bench.folder(order_id) / "outputs" / f"{claim.token}-spool-interrupted-unwritten-events.jsonl"
+    assert [json.loads(line)["payload"] for line in kept.read_text().splitlines()] == [
+        {"text": "unheard", "artifact_id": None}
+    ]
+    assert f"outputs/{kept.name}" in {row.path for row in await bench.store.artifacts(order_id)}
+    assert not list(bench.folder(order_id).glob("run/*"))
+
+
+async def test_what_a_moment_brings_goes_in_one_call(bench: Bench) -> None:
+    order_id = await bench.file()
+    claim = await bench.claim()
+    bench.store.calls.clear()
+    done: list[str] = []
+    async with keep_journal(claim, bench.tools) as journal:
+        journal.start_step(StepStart(1, "planning", "claude"))
+        journal.record(OrderChanges(git_branch_name="awo/1", git_commit_count=1))
+        journal.record(OrderChanges(git_commit_count=2))
+        journal.tell(AgentSpoke(text="one"), 1)
+        journal.keep(Artifact(artifact_id="a", artifact_type="prompt", path="prompts/a", size_bytes=1))
+        journal.afterwards(lambda: done.append("afterwards"))
+        await journal.finish_step(StepResult(1, "planning", "claude", StepStatus.COMPLETED, 1.0, cost_usd=0.5))
+    assert bench.store.calls == ["write"]
+    assert done == ["afterwards"]
+    order = await bench.order(order_id)
+    assert (order.git_branch_name, order.git_commit_count, order.next_step, order.cost_usd) == ("awo/1", 2, 2, 0.5)
+    assert len(await bench.store.artifacts(order_id)) == len(await bench.payloads(order_id, "agent_spoke")) == 1
+
+
+async def test_a_step_ends_with_the_last_of_its_events_however_many_there_are(bench: Bench) -> None:
+    order_id = await bench.file()
+    claim = await bench.claim()
+    ends: list[tuple[int, bool]] = []
+    original = bench.store.write
+
+    async def write(claim: Claim, batch: Batch, lease: timedelta) -> object:
+        ends.append((len(batch.drafts), batch.finished is not None))
+        return await original(claim, batch, lease)
+
+    bench.store.write = write  # type: ignore[attr-defined]  # found before __getattr__ is asked
+    async with keep_journal(claim, bench.tools) as journal:
+        journal.start_step(StepStart(1, "planning", "claude"))
+        for _ in range(2 * BATCH + 1):
+            journal.tell(AgentSpoke(text="x"), 1)
+        await journal.finish_step(StepResult(1, "planning", "claude", StepStatus.COMPLETED, 1.0))
+    assert ends == [(BATCH, False), (BATCH, False), (1, True)]
+    assert (await bench.outcomes(order_id)) == {"planning": "completed"}
+
+
+async def test_every_write_renews_the_lease_and_tells_of_a_cancel(bench: Bench) -> None:
+    order_id = await bench.file()
+    claim = await bench.claim()
+    hold = Hold()
+    before = hold.renewed_at
+    bench.clock.ahead = timedelta(seconds=20)
+    async with keep_journal(claim, bench.tools, hold) as journal:
+        journal.tell(AgentSpoke(text="one"))
+        await journal.flush()
+        assert hold.renewed_at > before
+        assert hold.ending is None
+        ((_, _, until),) = (await bench.store.counts()).leases
+        assert until - claim.lease_expires_at > timedelta(seconds=19)
+        await bench.store.cancel(order_id)
+        journal.tell(AgentSpoke(text="two"))
+        await journal.flush()
+    assert hold.ending is Ending.CANCELLED
 
 
 async def test_a_lost_lease_ends_the_block(bench: Bench) -> None:

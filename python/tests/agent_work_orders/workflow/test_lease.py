@@ -159,7 +159,7 @@ async def test_a_call_is_repeated_until_the_store_is_back(bench: Bench) -> None:
 
 # --- whole runs ---
 
-WRITES = ["append", "record", "start_step", "finish_step", "put_artifact", "finish"]
+WRITES = ["write", "finish"]
 
 
 @pytest.mark.parametrize("call", WRITES)
@@ -262,7 +262,7 @@ async def test_a_run_that_is_itself_cancelled_while_it_gives_back_its_claim_ends
         async with anyio.create_task_group() as group:
             group.start_soon(run_work_order, claim, bench.tools, bench.stopping)
             await hang.reached.wait()
-            bench.store.append = lambda *ignored: stuck()  # type: ignore[attr-defined]  # found before __getattr__
+            bench.store.write = lambda *ignored: stuck()  # type: ignore[attr-defined]  # found before __getattr__
             bench.stopping.set()
             await stuck.reached.wait()
             group.cancel_scope.cancel()

@@ -12,7 +12,7 @@ from src.agent_work_orders.workflow.prompts import PLACES, fill, load_command
 
 from ..fakes import Bench, nothing, open_bench
 
-COMMANDS = ["planning", "execute", "prp-review", "repair"]
+COMMANDS = ["planning", "execute", "prp-review", "repair", "follow-up"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

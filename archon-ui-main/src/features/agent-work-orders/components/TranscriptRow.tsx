@@ -1,0 +1,359 @@
+import {
+  Braces,
+  ChevronDown,
+  ChevronRight,
+  CircleCheck,
+  CircleX,
+  Info,
+  Link2,
+  MessageSquare,
+  PauseCircle,
+  Terminal,
+} from "lucide-react";
+import { memo, type ReactNode } from "react";
+import { Button, CopyButton, clockTime, cn, count, duration, exactTime, money, safeHref } from "../host";
+import { isBad, type ShownRow, type StepRow, type ToolRow } from "../utils/transcript";
+import { LazyMarkdown } from "./LazyMarkdown";
+import { TerminalText } from "./TerminalText";
+import type { WholeText } from "./TextSheet";
+
+const LONG_TEXT = 20_000;
+const MOST_LINES = 200;
+
+export interface RowActs {
+  onToggle: (key: string, open: boolean) => void;
+  onWhole: (whole: WholeText) => void;
+}
+
+interface TranscriptRowProps extends RowActs {
+  row: ShownRow;
+  open: boolean;
+  marked: boolean;
+}
+
+/** One line of the transcript. What is folded is not on the page at all. */
+export const TranscriptRow = memo(function TranscriptRow({ row, open, marked, ...acts }: TranscriptRowProps) {
+  return (
+    <div
+      className={cn(
+        "group/row relative grid grid-cols-[minmax(0,1fr)_auto] gap-2 border-transparent border-l-2 px-2 py-1 sm:px-3",
+        isBad(row) && "border-l-failed",
+        marked && "bg-accent-soft",
+      )}
+    >
+      <div className="min-w-0">{bodyOf(row, open, acts)}</div>
+      <RowTools row={row} />
+    </div>
+  );
+});
+
+function RowTools({ row }: { row: ShownRow }) {
+  return (
+    <span className="flex h-5 items-center text-muted text-xs">
+      {row.row !== "group" && (
+        <span className="hidden items-center opacity-0 focus-within:opacity-100 group-hover/row:opacity-100 sm:flex">
+          <CopyButton text={plainText(row)} label="Copy the text" />
+          <CopyButton text={JSON.stringify(row.events, null, 2)} label="Copy as JSON" className="[&>svg]:hidden" />
+          <Braces size={14} aria-hidden className="-ml-5 pointer-events-none mr-1" />
+        </span>
+      )}
+      <a
+        href={`#seq=${row.seq}`}
+        title={`${exactTime(row.at)} · line ${row.seq}`}
+        className="tabular inline-flex min-h-6 items-center gap-1 hover:underline"
+      >
+        <Link2 size={12} aria-hidden className="hidden opacity-0 group-hover/row:opacity-100 sm:block" />
+        {clockTime(row.at)}
+      </a>
+    </span>
+  );
+}
+
+function plainText(row: ShownRow): string {
+  switch (row.row) {
+    case "text":
+    case "note":
+      return row.text;
+    case "tool":
+      return [row.tool, row.summary, row.output ?? ""].join("\n");
+    case "step":
+      return [row.name, row.text ?? "", row.error ?? ""].join("\n");
+    case "check":
+      return `${row.payload.command}\n${row.payload.output_tail}`;
+    case "group":
+      return row.summary;
+  }
+}
+
+function bodyOf(row: ShownRow, open: boolean, acts: RowActs): ReactNode {
+  switch (row.row) {
+    case "text":
+      return <Speech text={row.text} artifactId={row.artifactId} rowKey={row.key} open={open} {...acts} />;
+    case "tool":
+      return <Tool row={row} open={open} {...acts} />;
+    case "group":
+      return (
+        <Fold open={false} onToggle={() => acts.onToggle(row.key, true)}>
+          <span className="text-muted">{row.summary}</span>
+        </Fold>
+      );
+    case "step":
+      return <StepLine row={row} open={open} {...acts} />;
+    case "check":
+      return (
+        <div className="flex flex-col gap-1">
+          <Fold open={open} onToggle={() => acts.onToggle(row.key, !open)}>
+            {row.payload.passed ? (
+              <CircleCheck size={16} aria-hidden className="shrink-0 text-completed" />
+            ) : (
+              <CircleX size={16} aria-hidden className="shrink-0 text-failed" />
+            )}
+            <span className="shrink-0 font-medium">{row.payload.passed ? "Check passed" : "Check failed"}</span>
+            <code className="min-w-0 truncate font-mono text-code">{row.payload.command}</code>
+            <Meta>
+              {row.payload.exit_code === null || row.payload.exit_code === undefined
+                ? "stopped"
+                : `exit ${row.payload.exit_code}`}{" "}
+              · {duration(row.payload.duration_seconds)}
+            </Meta>
+          </Fold>
+          {open && (
+            <Body
+              title={row.payload.command}
+              text={row.payload.output_tail}
+              artifactId={row.payload.artifact_id ?? null}
+              bad={!row.payload.passed}
+              onWhole={acts.onWhole}
+            />
+          )}
+        </div>
+      );
+    case "note":
+      return <Note row={row} />;
+  }
+}
+
+const NOTE_ICONS = { plain: Info, good: CircleCheck, bad: CircleX, person: MessageSquare, waiting: PauseCircle };
+const NOTE_COLOURS = {
+  plain: "text-muted",
+  good: "text-completed",
+  bad: "text-failed",
+  person: "text-accent",
+  waiting: "text-waiting",
+};
+
+function Note({ row }: { row: Extract<ShownRow, { row: "note" }> }) {
+  const Icon = NOTE_ICONS[row.tone];
+  const href = safeHref(row.link);
+  return (
+    <p className={cn("flex items-start gap-2", row.minor && "text-muted text-xs leading-5")}>
+      <Icon size={16} aria-hidden className={cn("mt-0.5 shrink-0", NOTE_COLOURS[row.tone])} />
+      <span className="min-w-0 whitespace-pre-wrap break-words">
+        {row.tone === "person" && <span className="sr-only">A person wrote: </span>}
+        {row.text}{" "}
+        {href && (
+          <a href={href} target="_blank" rel="noreferrer" className="break-all text-accent underline">
+            {href}
+          </a>
+        )}
+      </span>
+    </p>
+  );
+}
+
+interface SpeechProps extends RowActs {
+  text: string;
+  artifactId: string | null;
+  rowKey: string;
+  open: boolean;
+}
+
+/** The agent's words. Very long ones stay plain until somebody wants them rendered: a page must not hang on them. */
+function Speech({ text, artifactId, rowKey, open, onToggle, onWhole }: SpeechProps) {
+  const long = text.length > LONG_TEXT;
+  return (
+    <div className="flex flex-col gap-1 py-1">
+      {long && !open ? (
+        <div className="max-w-[72ch] whitespace-pre-wrap break-words">{text}</div>
+      ) : (
+        <LazyMarkdown>{text}</LazyMarkdown>
+      )}
+      <span className="flex gap-2">
+        {long && !open && (
+          <Button size="small" onClick={() => onToggle(rowKey, true)}>
+            Render as Markdown
+          </Button>
+        )}
+        {artifactId && (
+          <Button size="small" onClick={() => onWhole({ title: "What the agent said", text, artifactId })}>
+            Show all of it
+          </Button>
+        )}
+      </span>
+    </div>
+  );
+}
+
+function Tool({ row, open, onToggle, onWhole }: { row: ToolRow; open: boolean } & RowActs) {
+  const running = row.output === null;
+  const given = open ? inputText(row) : null;
+  return (
+    <div className="flex flex-col gap-1">
+      <Fold open={open} onToggle={() => onToggle(row.key, !open)}>
+        <Terminal size={14} aria-hidden className="shrink-0 text-muted" />
+        <span className="shrink-0 font-medium">{row.tool}</span>
+        <code className="min-w-0 truncate font-mono text-code" title={row.summary}>
+          {row.summary}
+        </code>
+        <Meta>
+          {running && <span className="text-running">running</span>}
+          {row.isError && <span className="text-failed">failed</span>}
+          {row.seconds !== null && ` ${duration(row.seconds)}`}
+        </Meta>
+      </Fold>
+      {given && (
+        <Body
+          title={`${row.tool}: input`}
+          text={given}
+          artifactId={row.inputArtifactId}
+          bad={false}
+          onWhole={onWhole}
+        />
+      )}
+      {open && row.output !== null && (
+        <Body
+          title={`${row.tool} ${row.summary}`}
+          text={row.output}
+          artifactId={row.outputArtifactId}
+          bad={row.isError}
+          onWhole={onWhole}
+        />
+      )}
+    </div>
+  );
+}
+
+/** What the tool was given, where its one line does not say it all. */
+function inputText(row: ToolRow): string | null {
+  if (row.input === null || row.input === undefined) return null;
+  if (typeof row.input === "string") return row.input === row.summary ? null : row.input;
+  const given = row.input as Record<string, unknown>;
+  const names = Object.keys(given);
+  if (names.length === 1 && given[names[0] ?? ""] === row.summary) return null;
+  return names
+    .map((name) => {
+      const value = given[name];
+      const text = typeof value === "string" ? value : JSON.stringify(value, null, 2);
+      return text.includes("\n") ? `${name}:\n${text}` : `${name}: ${text}`;
+    })
+    .join("\n");
+}
+
+const STEP_WORDS = {
+  completed: "completed",
+  failed: "failed",
+  skipped: "skipped",
+  cancelled: "cancelled",
+  running: "running",
+};
+
+function StepLine({ row, open, onToggle, onWhole }: { row: StepRow; open: boolean } & RowActs) {
+  if (row.status === null) {
+    return (
+      <h3 className="flex items-center gap-2 pt-3 font-semibold">
+        <span className="h-px w-4 bg-line" />
+        {row.name}
+        <span className="font-normal text-muted text-xs">
+          {row.agent === "claude" ? "by the agent" : "by the server"}
+          {row.attempt > 1 && `, attempt ${row.attempt}`}
+        </span>
+        <span className="h-px flex-1 bg-line" />
+      </h3>
+    );
+  }
+  const said = [row.error, row.text].filter(Boolean).join("\n\n");
+  const colour = row.status === "completed" ? "text-completed" : row.status === "failed" ? "text-failed" : "text-muted";
+  const line = (
+    <>
+      <span className={cn("font-medium", colour)}>
+        {row.name} {STEP_WORDS[row.status]}
+      </span>
+      <Meta>
+        {row.seconds !== null && duration(row.seconds)}
+        {row.cost > 0 && ` · ${money(row.cost)}`}
+      </Meta>
+    </>
+  );
+  return (
+    <div className="flex flex-col gap-1">
+      {said ? (
+        <Fold open={open} onToggle={() => onToggle(row.key, !open)}>
+          {line}
+        </Fold>
+      ) : (
+        <span className="flex gap-2 pl-6">{line}</span>
+      )}
+      {row.error && !open && <p className="pl-6 text-failed">{row.error}</p>}
+      {open && (
+        <Body
+          title={row.name}
+          text={said}
+          artifactId={row.artifactId}
+          bad={row.status === "failed"}
+          onWhole={onWhole}
+        />
+      )}
+      {row.denied.length > 0 && (
+        <p className="pl-6 text-muted text-xs">It asked for these tools and was denied: {row.denied.join(", ")}</p>
+      )}
+    </div>
+  );
+}
+
+function Fold({ open, onToggle, children }: { open: boolean; onToggle: () => void; children: ReactNode }) {
+  const Chevron = open ? ChevronDown : ChevronRight;
+  return (
+    <button
+      type="button"
+      aria-expanded={open}
+      onClick={onToggle}
+      className="flex min-h-6 w-full min-w-0 items-center gap-2 rounded text-left hover:bg-sunk pointer-coarse:min-h-11"
+    >
+      <Chevron size={16} aria-hidden className="shrink-0 text-muted" />
+      {children}
+    </button>
+  );
+}
+
+const Meta = ({ children }: { children: ReactNode }) => (
+  <span className="tabular ml-auto shrink-0 text-muted text-xs">{children}</span>
+);
+
+interface BodyProps {
+  title: string;
+  text: string;
+  artifactId: string | null;
+  bad: boolean;
+  onWhole: (whole: WholeText) => void;
+}
+
+function Body({ title, text, artifactId, bad, onWhole }: BodyProps) {
+  const lines = text.split("\n");
+  const cut = lines.length > MOST_LINES;
+  return (
+    <div className={cn("ml-6 flex flex-col gap-1 rounded-md p-2", bad ? "bg-failed-soft" : "bg-sunk")}>
+      {text ? (
+        <TerminalText text={cut ? lines.slice(0, MOST_LINES).join("\n") : text} />
+      ) : (
+        <span className="text-muted">It printed nothing.</span>
+      )}
+      {(cut || artifactId) && (
+        <span>
+          <Button size="small" onClick={() => onWhole({ title, text, artifactId })}>
+            {artifactId ? "Show all of it" : `Show all ${count(lines.length)} lines`}
+          </Button>
+        </span>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,15 @@
+export { Button, type ButtonProps } from "./button";
+export { Card } from "./card";
+export { Checkbox } from "./checkbox";
+export { Confirm } from "./confirm";
+export { Dialog } from "./dialog";
+export { Empty, Problem, Skeleton } from "./feedback";
+export { type ControlProps, Field, Input, Textarea } from "./field";
+export { Menu, MenuCheckItem, MenuItem, MenuSeparator } from "./menu";
+export { Page } from "./page";
+export { type Option, Select } from "./select";
+export { Switch } from "./switch";
+export { Tab, TabPanel, Tabs, TabsList } from "./tabs";
+export { Code, CopyButton, Key, RelativeTime } from "./text";
+export { ToastProvider, useToast } from "./toast";
+export { Tooltip, TooltipProvider } from "./tooltip";

@@ -1,0 +1,188 @@
+"""One checkout on its way: from the pool, from an older prepared one, or from nothing; then what its operator adds."""
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+
+from anyio.to_thread import run_sync
+
+from ..domain.repository import Repository, RepositoryOptions
+from . import disk, partial, sparse
+from .child import Progress
+from .extras import Extras
+from .failures import refused
+from .git import Git, Remote
+from .git_dir import GitDir, Owner, new_root
+from .mirror import Mirror, OrderState
+from .placed import hiding, place
+from .pool import INDEX, TREE, Pool, Ready
+from .server_index import copy_index
+from .set_up import SetUps
+from .submodules import Submodules
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What all checkouts of a volume are made with."""
+
+    git: Git
+    pool: Pool
+    set_ups: SetUps
+    submodules: Submodules
+    trash: Path
+    owner: Owner
+    limit: timedelta
+
+    async def read_tree(
+        self,
+        commit: str,
+        *,
+        mirror: Mirror,
+        root: Path,
+        view: Path | None = None,
+        progress: Progress | None = None,
+        behind: bool = False,
+    ) -> None:
+        """Files and index by a single git, which is what makes this fast; what is there already is brought up to it."""
+        await self.git.run(
+            "read-tree", "-u", "-v", "--reset", commit,
+            git_dir=view or mirror.path, work_tree=root, index=root / ".git" / "index",
+            environment={"GIT_COMMON_DIR": str(mirror.path)} if view else None,
+            settings=sparse.SETTINGS if view else None,
+            progress=progress, limit=self.limit, as_agent=True, behind=behind,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What came of it. `prepared` when nothing was left to do but to hand it over."""
+
+    extras: Extras
+    prepared: bool
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Opening:
+    """A checkout for one order. `subdir` is empty unless it alone is wanted on disk; `pooled` says whether a prepared
+    checkout will do.
+    """
+
+    shop: Workshop
+    mirror: Mirror
+    root: Path
+    order_id: str
+    repository: Repository
+    branch: str
+    options: RepositoryOptions
+    state: OrderState
+    subdir: str
+    pooled: bool
+    remote: Remote
+    progress: Progress
+
+    async def populate(self) -> Opened:
+        """The files, what belongs beside them, the .git that makes it the order's, and the server's own index."""
+        start = self.mirror.ref(self.order_id, "head") or self.state.base_commit
+        key = await self.shop.set_ups.key(self.mirror, start, self.options)
+        taken = await run_sync(self._begin, key, start)
+        if taken is None or taken.commit != start:
+            await self._fill(start)
+        config, commits, notes = await self._fetch_submodules(start)
+        extras = Extras(
+            sparse=self.subdir,
+            set_up=taken.set_up if taken else "",
+            hidden=taken.hidden if taken else (),
+            placed=tuple(self.options.files),
+            submodules=commits,
+        )
+        if key != extras.set_up:
+            hidden = await self.shop.set_ups.restore(self.mirror, key, self.root)
+            extras = extras if hidden is None else replace(extras, set_up=key, hidden=hidden)
+        extras = replace(extras, due=key != extras.set_up)
+        await self._refuse_tracked_files(start)
+        prepared = taken is not None and taken.commit == start
+        await run_sync(self._finish, start, extras, config, prepared)
+        return Opened(extras, prepared, (*self._notes(), *notes))
+
+    def _begin(self, key: str, start: str) -> Ready | None:
+        """An order's directory: a prepared one if there is any, else an empty one."""
+        self.mirror.save_state(self.order_id, replace(self.state, ready=False))
+        self.mirror.keep(self.order_id, "base", self.state.base_commit)
+        place = self.root.parent
+        disk.set_aside(place, self.shop.trash)
+        if self.pooled and (taken := self.shop.pool.take(self.mirror, start, key, place)):
+            (place / TREE).rename(self.root)
+            return taken
+        disk.make_directory(place, 0o711)
+        new_root(self.root, self.shop.owner)
+        return None
+
+    async def _fill(self, start: str) -> None:
+        if await run_sync(self.mirror.is_partial):
+            await partial.fetch_contents(
+                self.shop.git, self.mirror, self.remote, start, self.subdir, self.progress, self.shop.limit
+            )
+        view = None
+        if self.subdir:
+            view = self.mirror.order_dir(self.order_id) / "view"
+            await run_sync(sparse.write_view, view, self.subdir)
+        await self.shop.read_tree(start, mirror=self.mirror, root=self.root, view=view, progress=self.progress)
+
+    async def _fetch_submodules(self, start: str) -> tuple[str, dict[str, str], tuple[str, ...]]:
+        """Lines for the order's configuration, commits by path, and what there is to say."""
+        if not self.options.submodules:
+            return "", {}, ()
+        shop = self.shop
+        found = await shop.submodules.find(self.mirror, start, self.repository, self.subdir)
+        notes = list(found.notes)
+        for module in found.modules:
+            said = await shop.submodules.place(
+                module, self.repository, self.remote.token, self.root, shop.owner, self.progress
+            )
+            notes += [said] if said else []
+        return found.config, {module.path: module.commit for module in found.modules}, tuple(notes)
+
+    async def _refuse_tracked_files(self, start: str) -> None:
+        """A file that belongs to the repository cannot be placed: every commit would have it changed."""
+        if not self.options.files:
+            return
+        words = ("ls-tree", "-z", "--name-only", "--full-tree", start, "--", *self.options.files)
+        tracked = (await self.shop.git.run(*words, git_dir=self.mirror.path)).stdout.split(b"\0")[0]
+        if tracked:
+            raise refused(
+                f"{tracked.decode('utf-8', 'replace')} belongs to the repository and cannot be placed over",
+                "Choose another path for it in the settings of this repository, then retry the order.",
+            )
+
+    def _finish(self, start: str, extras: Extras, config: str, prepared: bool) -> None:
+        """Nothing of the order's has run in it yet, so its .git is written where nobody can have planted a link."""
+        place(self.root, self.options.files, self.shop.owner)
+        GitDir(
+            url=self.repository.url,
+            start=start,
+            objects=self.mirror.path / "objects",
+            branch=self.branch,
+            base=(self.state.base_branch, self.state.base_commit),
+            hidden=(*extras.hidden, *hiding(extras.placed)),
+            cone=sparse.cone(self.subdir) if self.subdir else None,
+            shallow=disk.read_inside(self.mirror.path, ["shallow"], 1 << 24),
+            more_config=config,
+        ).write(self.root, self.shop.owner)
+        ours, index = self.mirror.order_dir(self.order_id), self.root.parent / INDEX
+        extras.save(ours)
+        if prepared:
+            index.rename(ours / "index")
+        else:
+            index.unlink(missing_ok=True)
+            copy_index(self.root, ours / "index")
+
+    def _notes(self) -> list[str]:
+        notes = []
+        if self.subdir:
+            notes.append(f"Only {self.subdir} and the files on the way to it are on disk (a sparse checkout).")
+        if self.mirror.is_partial():
+            notes.append(partial.NOTE)
+        if (self.mirror.path / "shallow").is_file():
+            notes.append("The mirror is a shallow one: older commits are not there.")
+        return notes

@@ -1,0 +1,1 @@
+"""Names under which the specification knows commands that live elsewhere."""
