@@ -31,6 +31,10 @@ demo: runtime pages $(CLI) ## Watch one work order go from words to a pull reque
 run: runtime pages $(CLI) ## Start the server for real use on 127.0.0.1:8181 (HOST and ARCHON_SERVER_PORT change that)
 	@cd python && ARCHON_AWO_ENABLED="$${ARCHON_AWO_ENABLED:-true}" exec '$(BIN)/python' -m src.server.main
 
+.PHONY: mcp
+mcp: test-tools ## Start the MCP server on 127.0.0.1:8051, for a server that runs already
+	@cd python && exec '$(BIN)/python' -m src.mcp_server.mcp_server
+
 .PHONY: test
 test: test-tools postgrest ui-packages $(CLI) ## Run every test and hold the plugin's line coverage to 90 %
 	cd archon-ui-main && npm test --silent
@@ -84,6 +88,24 @@ bench: test-tools postgrest $(CLI) ## Measure against the targets and write benc
 .PHONY: setup
 setup: check-tools postgrest $(CLI) ## Install everything the other targets need
 
+COMPOSE ?= docker compose
+
+.PHONY: dev dev-awo dev-docker awo-logs awo-restart stop
+dev: ui-packages ## Server and MCP server in containers, the pages from their sources on port 3737
+	$(COMPOSE) -f docker-compose.yml -f docker-compose.dev.yml up -d --build archon-server archon-mcp
+	cd archon-ui-main && exec npm run dev
+dev-awo: ui-packages ## The same with Agent Work Orders switched on
+	ARCHON_AWO_ENABLED=true $(COMPOSE) -f docker-compose.yml -f docker-compose.dev.yml up -d --build archon-server archon-mcp
+	cd archon-ui-main && exec npm run dev
+dev-docker: ## Everything in containers
+	$(COMPOSE) --profile ui up -d --build
+awo-logs: ## Follow what the server's log says of work orders
+	@$(COMPOSE) logs -f --no-log-prefix archon-server | grep --line-buffered 'archon\.awo'
+awo-restart: ## Restart the server in its container; running orders go on afterwards
+	$(COMPOSE) restart archon-server
+stop: ## Stop all containers; volumes stay
+	$(COMPOSE) --profile ui down
+
 .PHONY: install-into uninstall-from
 install-into: runtime ## Put the plugin into a checkout of the public Archon v1 (ARCHON=<its folder>)
 	@'$(BIN)/python' scripts/install_into.py '$(or $(ARCHON),$(error say where: make install-into ARCHON=<folder>))'
@@ -99,6 +121,7 @@ clean: ## Remove everything that make made
 	rm -rf '$(abspath $(VENV))' .tools bench/scratch python/.coverage python/.coverage.* archon-ui-main/node_modules archon-ui-main/dist
 	rm -rf python/.mypy_cache python/.ruff_cache python/.pytest_cache python/.import_linter_cache python/.hypothesis
 	find python -name __pycache__ -type d -prune -exec rm -rf {} +
+	@sh scripts/clean_volumes.sh '$(COMPOSE)'
 
 # The sets are a chain because they share one virtual environment.
 .PHONY: runtime test-tools check-tools cli postgrest ui-packages pages

@@ -1826,6 +1826,8 @@ $$;
 
 create or replace function public.awo_import_part_v1(p_id text, p_first_seq bigint, p_events json) returns void
 language sql volatile set search_path = '' set lock_timeout = '3s' as $$
+  -- What an import that was cut off had sent may be of another state of the order.
+  delete from public.agent_work_order_imports where for_order = p_id and p_first_seq = 1;
   insert into public.agent_work_order_imports (for_order, first_seq, events, created_at)
     values (p_id, p_first_seq, p_events, public.awo_now_v1())
     on conflict (for_order, first_seq) do update set events = excluded.events, created_at = excluded.created_at

@@ -428,8 +428,8 @@ class Checkouts(Protocol):
         """Makes checkouts ready before anybody asks for them, until the server stops; holds up nobody who waits."""
         ...
 
-    async def mirrors(self, keys: Sequence[str]) -> list[MirrorView]:
-        """Of the repositories with these keys, the mirrors on this server's disk. Sizes may be a minute old."""
+    async def mirrors(self) -> list[MirrorView]:
+        """The mirrors on this server's disk, as they are now."""
         ...
 
 

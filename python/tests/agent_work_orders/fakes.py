@@ -177,7 +177,7 @@ class FakeCheckouts:
         self.asked_for.append(list(commits))
         return TakenOver(complete=not self.out_of_reach, notes=self.taken_notes)
 
-    async def mirrors(self, keys: Sequence[str]) -> list[MirrorView]:
+    async def mirrors(self) -> list[MirrorView]:
         return []
 
     async def unshare(self, order: WorkOrder, repository: Repository, token: str | None) -> None:
@@ -343,6 +343,8 @@ class FlakyStore:
         self.lost_replies: set[str] = set()  # each is lost once
         self.calls: list[str] = []
         self.refused = anyio.Event()
+        # What happens at the very moment of a call, by the call's name.
+        self.before: dict[str, Callable[[], Awaitable[None]]] = {}
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._store, name)
@@ -354,6 +356,8 @@ class FlakyStore:
             if self.away(name):
                 self.refused.set()
                 raise StoreUnavailable("The database is away.")
+            if name in self.before:
+                await self.before[name]()
             answer = await found(*arguments, **named)
             if name in self.lost_replies:
                 self.lost_replies.remove(name)

@@ -151,7 +151,7 @@ async def list_repositories(
     """What is configured, with the last verification and the server's copy of each."""
     entries = await _registry(context).page(limit + 1, known_key(cursor) if cursor else None)
     page = entries[:limit]
-    mirrors = await _mirrors(context, *page)
+    mirrors = await _mirrors(context)
     return RepositoryPage(
         repositories=[_view(entry, mirrors) for entry in page],
         next_cursor=_id_of(page[-1].key) if len(entries) > limit else None,
@@ -283,10 +283,9 @@ def _registry(context: ApiContext) -> Registry:
     return context.registry
 
 
-async def _mirrors(context: ApiContext, *entries: RegistryEntry) -> dict[str, MirrorView]:
+async def _mirrors(context: ApiContext) -> dict[str, MirrorView]:
     try:
-        found = await context.tools.checkouts.mirrors([entry.key for entry in entries])
-        return {view.repository_key: view for view in found}
+        return {view.repository_key: view for view in await context.tools.checkouts.mirrors()}
     except (WorkOrderError, OSError):
         return {}  # what is wrong with the disk is health's to say
 
@@ -324,7 +323,7 @@ def _id_of(key: str) -> str:
 
 async def _answer(context: ApiContext, response: Response, entry: RegistryEntry) -> RepositoryView:
     response.headers["ETag"] = f'"{entry.version}"'
-    return _view(entry, await _mirrors(context, entry))
+    return _view(entry, await _mirrors(context))
 
 
 def _version(if_match: str | None, *, required: bool) -> int | None:

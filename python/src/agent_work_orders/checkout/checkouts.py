@@ -25,9 +25,9 @@ from .clean_up import CleanUp
 from .failures import refused
 from .git import Git, Remote
 from .hidden import HiddenRef
+from .maintenance import keep_up, views_of
 from .mirror import ORDER_ID, Mirror, OrderState
 from .opening import Opened, Opening, Workshop
-from .overview import Overview
 from .pool import Pool
 from .set_up import SetUps
 from .space import Room
@@ -68,7 +68,6 @@ class GitCheckouts:
         set_ups = SetUps(self._runner, self._directory / ".setup")
         self._shop = Workshop(self._runner, pool, set_ups, submodules, self._trash, agent_user, clone_timeout)
         self._stock = Stock(self._shop, self._room)
-        self._overview = Overview()
 
     async def open(
         self,
@@ -94,11 +93,6 @@ class GitCheckouts:
         for said in mirror.notes():
             checkout.note(said)
         return checkout
-
-    async def mirrors(self, keys: Sequence[str]) -> list[MirrorView]:
-        """See ports.Checkouts."""
-        named = [(key, Mirror(self._runner, self._mirrors, key, self._clone_limit)) for key in keys]
-        return await run_sync(self._overview.views, named)
 
     async def _open(
         self,
@@ -139,7 +133,14 @@ class GitCheckouts:
 
     async def run(self, stopping: anyio.Event) -> None:
         """Prepares checkouts of repositories that orders were opened on, until the server stops."""
-        await self._stock.run(stopping)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(keep_up, self._runner, self._mirrors, self._clone_limit, stopping)
+            await self._stock.run(stopping)
+            tasks.cancel_scope.cancel()
+
+    async def mirrors(self) -> list[MirrorView]:
+        """See ports.Checkouts."""
+        return await run_sync(views_of, self._mirrors)
 
     async def take_over(
         self,

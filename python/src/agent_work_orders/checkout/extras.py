@@ -16,7 +16,7 @@ class Extras:
     `due` says that one has still to run: before the agent does, never after it.
 
     `hidden` are lines that keep what it made out of commits, `placed` are paths of files that never belong in one,
-    `submodules` are commits by path.
+    `submodules` are the names of their mirrors' directories by path.
     """
 
     sparse: str = ""

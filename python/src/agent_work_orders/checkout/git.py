@@ -131,6 +131,8 @@ class Git:
         of it runs on when this returns or raises, also on cancellation. Without `remote` no transport is allowed.
         `behind` lets whoever else wants the processor go first; `settings` are added to ours.
         """
+        if git_dir and "GIT_ALTERNATE_OBJECT_DIRECTORIES" not in (environment or {}):
+            settings = {"core.commitGraph": "true", **(settings or {})}  # nobody but the server writes there
         environment = {
             **self._environment(remote, settings or {}),
             **({"GIT_DIR": str(git_dir)} if git_dir else {}),

@@ -73,7 +73,7 @@ class Mirror:
         """`without_contents` and `depth` say how it is cloned; one that is there already stays as it is."""
         readable = re.sub(r"[^a-z0-9._-]", "-", key)[:100]
         self.name = f"{readable}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
-        self.path = directory / f"{self.name}.git"
+        self.key, self.path = key, directory / f"{self.name}.git"
         self._git, self._directory, self._clone_limit = git, directory, clone_limit
         self._without_contents, self._depth = without_contents, depth
         # By which a damaged mirror may be cloned anew, by whoever stumbles over the damage.
@@ -321,6 +321,8 @@ class Mirror:
 
     def _mark(self, git_dir: Path, fetched: Fetched) -> None:
         disk.make_directory(git_dir / "awo")
+        if not (git_dir / "awo" / "key").exists():
+            disk.write_whole(git_dir / "awo" / "key", self.key.encode())
         disk.write_whole(git_dir / "awo" / "fetched.json", json.dumps(asdict(fetched)).encode())
 
     def _clear_drafts(self) -> None:

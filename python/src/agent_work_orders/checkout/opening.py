@@ -18,7 +18,7 @@ from .placed import hiding, place
 from .pool import INDEX, TREE, Pool, Ready
 from .server_index import copy_index
 from .set_up import SetUps
-from .submodules import Submodules
+from .submodules import Submodules, index_of
 
 
 @dataclass(frozen=True)
@@ -88,13 +88,13 @@ class Opening:
         taken = await run_sync(self._begin, key, start)
         if taken is None or taken.commit != start:
             await self._fill(start)
-        config, commits, notes = await self._fetch_submodules(start)
+        config, mirrors, notes = await self._fetch_submodules(start)
         extras = Extras(
             sparse=self.subdir,
             set_up=taken.set_up if taken else "",
             hidden=taken.hidden if taken else (),
             placed=tuple(self.options.files),
-            submodules=commits,
+            submodules=mirrors,
         )
         if key != extras.set_up:
             hidden = await self.shop.set_ups.restore(self.mirror, key, self.root)
@@ -130,18 +130,19 @@ class Opening:
         await self.shop.read_tree(start, mirror=self.mirror, root=self.root, view=view, progress=self.progress)
 
     async def _fetch_submodules(self, start: str) -> tuple[str, dict[str, str], tuple[str, ...]]:
-        """Lines for the order's configuration, commits by path, and what there is to say."""
+        """Lines for the order's configuration, mirrors by path, and what there is to say."""
         if not self.options.submodules:
             return "", {}, ()
         shop = self.shop
         found = await shop.submodules.find(self.mirror, start, self.repository, self.subdir)
         notes = list(found.notes)
         for module in found.modules:
+            index = index_of(self.mirror.order_dir(self.order_id), module.path)
             said = await shop.submodules.place(
-                module, self.repository, self.remote.token, self.root, shop.owner, self.progress
+                module, self.repository, self.remote.token, self.root, index, shop.owner, self.progress
             )
             notes += [said] if said else []
-        return found.config, {module.path: module.commit for module in found.modules}, tuple(notes)
+        return found.config, found.mirrors(shop.submodules.mirrors, shop.git, shop.limit), tuple(notes)
 
     async def _refuse_tracked_files(self, start: str) -> None:
         """A file that belongs to the repository cannot be placed: every commit would have it changed."""

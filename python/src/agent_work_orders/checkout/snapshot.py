@@ -17,6 +17,7 @@ from .extras import Extras
 from .failures import refused
 from .git import Git
 from .placed import hiding
+from .submodules import index_of
 
 GITLINK = b"160000"
 
@@ -67,13 +68,14 @@ class Snapshotter:
         await self._git("read-tree", "-i", "-m", parent)
         if self.extras.sparse:
             await self._notice_outside()
+        await self._notice_submodules()
         words = ("ls-files", "-z", "--modified", "--deleted", "--others", "--exclude-standard")
         listing = await self._git(*words, *self._hidden())
         changed, gone, directories = await run_sync(self._sort, listing)
         if directories:
             links = await self._gitlinks(directories)
             for path in directories & links:
-                self.note(f"The submodule {_shown(path)} was changed; submodules are left as they are.")
+                self._note_submodule(path)
             gone |= directories - links
         if gone:
             await self._git("update-index", "-z", "--force-remove", "--stdin", stdin=b"\0".join(sorted(gone)) + b"\0")
@@ -107,6 +109,25 @@ class Snapshotter:
         """What keeps files of ours out; those on the command line no .gitignore of the repository can bring back."""
         words = [f"--exclude={line}" for line in hiding(self.extras.placed)]
         return [*words, f"--exclude-from={self.index.with_name('exclude')}"] if self.extras.hidden else words
+
+    async def _notice_submodules(self) -> None:
+        """What was changed within them is no part of a checkpoint; that is said."""
+        for path, mirror in self.extras.submodules.items():
+            index = index_of(self.index.parent, path)
+            if index.is_file() and await run_sync(self._is_plain_directory, path):
+                words = ("ls-files", "-z", "--modified", "--deleted", "--others", "--exclude-standard")
+                found = await self.git.run(
+                    *words, git_dir=self.mirror.parent / mirror, work_tree=self.root / path, index=index
+                )
+                if found.stdout:
+                    self._note_submodule(path.encode("utf-8", "surrogateescape"))
+
+    def _is_plain_directory(self, path: str) -> bool:
+        ways = [self.root / path, *(self.root / path).parents]
+        return all(disk.is_directory(way) for way in ways if way.is_relative_to(self.root))
+
+    def _note_submodule(self, path: bytes) -> None:
+        self.note(f"The submodule {_shown(path)} was changed; submodules are left as they are.")
 
     async def _notice_outside(self) -> None:
         """Looks again at files outside of a sparse checkout that are on disk all the same."""

@@ -3,6 +3,7 @@
 Each has a mirror like any repository. Addresses are the repository's words, so they pass the grammar of an order's.
 """
 
+import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from .failures import refused
 from .git import Git, Remote
 from .git_dir import GitDir, Owner, new_root
 from .mirror import Mirror
+from .server_index import copy_index
 
 MAX = 200
 _SECURE_SHELL = re.compile(r"(?:ssh://)?(?:[\w.-]+@)([A-Za-z0-9.-]+)[:/](?!//)(.+)\Z")
@@ -42,6 +44,11 @@ class Found:
 
     modules: tuple[Submodule, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def mirrors(self, directory: Path, git: Git, limit: timedelta) -> dict[str, str]:
+        """Which mirror each is borrowed from, by path."""
+        keys = ((one.path, one.repository.key) for one in self.modules)
+        return {path: Mirror(git, directory, key, limit).path.name for path, key in keys}
 
     @property
     def config(self) -> str:
@@ -86,11 +93,18 @@ class Submodules:
         return Found(tuple(module for module in modules if _PLAIN_NAME.match(module.name)), tuple(notes))
 
     async def place(
-        self, module: Submodule, repository: Repository, token: str | None, root: Path, owner: Owner, progress: Progress
+        self,
+        module: Submodule,
+        repository: Repository,
+        token: str | None,
+        root: Path,
+        index: Path,
+        owner: Owner,
+        progress: Progress,
     ) -> str | None:
         """Fetches one and checks it out where it belongs, in a checkout that nobody has had yet; what is left to say.
 
-        StepFailed names the submodule. The token goes to the host that it is for, and to no other.
+        `index` is where the server keeps what it looked like. StepFailed names the submodule. The token goes to the host that it is for, and to no other.
         """
         own = Mirror(self.git, self.mirrors, module.repository.key, self.limit)
         remote = self.remote(module.repository, token if module.repository.host == repository.host else None)
@@ -110,6 +124,7 @@ class Submodules:
         )  # fmt: skip
         git_dir = GitDir(module.repository.url, module.commit, own.path / "objects")
         await run_sync(git_dir.write, place, owner)
+        await run_sync(copy_index, place, index)
         if await run_sync(disk.read_inside, place, [".gitmodules"], 1 << 20):
             return f"The submodule {_shown(module.path)} has submodules of its own; they are not fetched."
         return None
@@ -135,6 +150,11 @@ class Submodules:
             return False
         found = await self.git.run("cat-file", "-e", f"{commit}^{{tree}}", git_dir=mirror.path, expect=range(-64, 256))
         return found.exit_code == 0
+
+
+def index_of(order_directory: Path, path: str) -> Path:
+    """The server's own index of one submodule."""
+    return order_directory / "modules" / hashlib.sha256(path.encode("utf-8", "surrogateescape")).hexdigest()[:20]
 
 
 def _sections(listing: bytes) -> dict[str, dict[str, str]]:

@@ -42,7 +42,7 @@ class StepStatus(StrEnum):
 
 TERMINAL: frozenset[Status] = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
 
-# What has ended reaches `pending` as a new attempt alone: `failed` and `cancelled` by a retry, all of them by a message.
+# What has ended reaches `pending` as a new attempt alone: what failed or was cancelled by a retry, all by a message.
 TRANSITIONS: dict[Status, frozenset[Status]] = {
     Status.SCHEDULED: frozenset({Status.PENDING, Status.CANCELLED}),
     Status.PENDING: frozenset({Status.RUNNING, Status.CANCELLED}),

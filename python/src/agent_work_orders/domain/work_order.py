@@ -205,8 +205,8 @@ class WorkOrderRequest(BaseModel):
 class NewWorkOrder:
     """A validated request on its way into the store. `repository_key` is what limits and fairness count by.
 
-    `step_names` and `gates` are given where the workflow is an operator's; `asked` is the request as it came, before the
-    repository's own defaults filled it up: by that, and not by the defaults, a repeated request is known.
+    `step_names` and `gates` are given where the workflow is an operator's; `asked` is the request as it came, before
+    the repository's own defaults filled it up: by that, and not by the defaults, a repeated request is known.
     """
 
     order_id: str
@@ -271,9 +271,7 @@ class WorkOrder(BaseModel):
     input_tokens: int = Field(default=0, description="Tokens read by the model, cached ones included.")
     output_tokens: int = Field(default=0, description="Tokens written by the model.")
     max_cost_usd: float | None = Field(default=None, description="Most the order may cost, in US dollars.")
-    approval_gates: tuple[Gate, ...] = Field(
-        default=(), description="Where it asks a person before it goes on."
-    )
+    approval_gates: tuple[Gate, ...] = Field(default=(), description="Where it asks a person before it goes on.")
     failure_class: FailureClass | None = Field(default=None, description="Why it failed, in one word.")
     error_message: str | None = Field(default=None, description="Why it failed or waits, in one sentence.")
     next_action: str | None = Field(default=None, description="What a person can do next.")

@@ -1,4 +1,4 @@
-"""Questions, answers and messages as the shared store's functions take and give them. Asks through `Ask`; knows shapes."""
+"""Questions, answers and messages as the shared store's functions take and give them. Asks through `Ask`."""
 
 import json
 from typing import Any

@@ -292,7 +292,9 @@ class SupabaseStore:
 
     async def remark(self, order_id: str, payload: Payload) -> bool:
         said = draft(payload)
-        return bool(await self._ask("remark", order_id, p_id=order_id, p_kind=said.kind, p_payload=storable(said.payload)))
+        return bool(
+            await self._ask("remark", order_id, p_id=order_id, p_kind=said.kind, p_payload=storable(said.payload))
+        )
 
     async def _hold(self, function: str, claim: Claim, **arguments: Any) -> Any:
         """A call that presents a claim."""
@@ -303,9 +305,7 @@ class SupabaseStore:
             raise
 
     async def renew(self, claim: Claim, lease: timedelta) -> Renewal:
-        return self._renewed(
-            claim, await self._hold("renew", claim, version=2, p_lease_seconds=lease.total_seconds())
-        )
+        return self._renewed(claim, await self._hold("renew", claim, version=2, p_lease_seconds=lease.total_seconds()))
 
     def _renewed(self, claim: Claim, found: wire.Json) -> Renewal:
         if found["cancel_requested"]:

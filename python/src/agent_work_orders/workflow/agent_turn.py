@@ -100,8 +100,9 @@ async def _run(progress: Progress, turn: AgentTurn, name: str, messages: list[Me
     async def keep_within_quota() -> None:
         nonlocal failure
         with watching:
-            failure = await over_quota(progress, (await progress.checkout()).root)
-            if failure is not None:
+            over = await over_quota(progress, (await progress.checkout()).root)
+            if over is not None:
+                failure = over
                 group.cancel_scope.cancel()
 
     try:

@@ -13,28 +13,28 @@ class Conversation:
     def __init__(self, claim: Claim, store: Store, journal: Journal) -> None:
         self._claim, self._store, self._journal = claim, store, journal
         self._unread: list[Message] = []
-        self._given: list[str] = []
-        # All of this run: the journal goes on naming what the store was told of since.
-        self._had: set[str] = set()
+        # What this run's agent was given ever (the journal goes on naming it), and what of it is not marked yet.
+        self._given: set[str] = set()
+        self._unmarked: list[str] = []
 
     async def hear(self) -> bool:
         """Whether somebody wrote what asks for a turn of the agent."""
         heard = await self._journal.hear()
-        self._unread = [message for message in heard if message.message_id not in self._had]
+        self._unread = [message for message in heard if message.message_id not in self._given]
         return any(message.kind == "message" for message in self._unread)
 
     def give(self) -> list[Message]:
         """What was heard and goes into the next prompt."""
         given, self._unread = self._unread, []
-        self._given += [message.message_id for message in given]
-        self._had.update(self._given)
+        self._unmarked += [message.message_id for message in given]
+        self._given.update(self._unmarked)
         return given
 
     async def kept(self) -> None:
         """The step has ended well in which the messages were given, and its work is kept."""
-        if given := self._given:
+        if given := self._unmarked:
             await patiently(lambda: self._store.deliver(self._claim, given))
-            self._given = []
+            self._unmarked = []
 
 
 def block_of(messages: list[Message]) -> str:

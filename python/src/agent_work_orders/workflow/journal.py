@@ -106,7 +106,7 @@ class Journal:
         await self.flush()
 
     async def hear(self) -> list[Message]:
-        """What people wrote and the agent was not given at the start; what is new of it is told, in its place. LostLease.
+        """What people wrote and no turn had when the run began; what is new of it is told, in its place. LostLease.
 
         Who asks again soon after a batch was written is told what was heard before: the store would have said so.
         """

@@ -57,10 +57,10 @@ class PretendCheckouts(Checkouts):
             raise self.error
         self.removed.append((order.agent_work_order_id, repository.key))
 
-    async def mirrors(self, keys: Sequence[str]) -> list[MirrorView]:
+    async def mirrors(self) -> list[MirrorView]:
         if self.error is not None:
             raise self.error
-        return [view for view in self.kept if view.repository_key in keys]
+        return self.kept
 
 
 @dataclass

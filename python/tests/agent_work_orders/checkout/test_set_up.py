@@ -1,6 +1,7 @@
 """What an operator adds to a checkout: a set-up whose work is kept, files that are never committed, a clean-up."""
 
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,8 @@ def is_made(checkout: GitCheckout) -> bool:
 
 async def set_up(checkouts: GitCheckouts, host: GitHost, **options: Any) -> GitCheckout:
     checkout = await opened(checkouts, host, **{**SETUP, **options})
-    assert not checkout.set_up
+    missing = not checkout.set_up
+    assert missing
     made(checkout)
     await checkout.keep_set_up()
     assert checkout.set_up

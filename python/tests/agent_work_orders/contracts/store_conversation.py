@@ -32,6 +32,7 @@ from src.agent_work_orders.domain.work_order import Claim, Outcome, WorkOrder
 from src.agent_work_orders.domain.workflow import Gate
 from src.agent_work_orders.ports import Store
 
+from .store_waiting import woken_by
 from .store_world import (
     DONE,
     LEASE,
@@ -50,7 +51,6 @@ from .store_world import (
     park,
     result,
 )
-from .store_waiting import woken_by
 
 ENDED = [Status.COMPLETED, Status.FAILED, Status.CANCELLED]
 
@@ -75,6 +75,24 @@ async def asked(store: Store, **given: Any) -> WorkOrder:
     for place in range(1, 6):
         await store.finish_step(claim, result(place))
     return await store.ask(claim, asking(**given))
+
+
+async def answer_at_once(
+    stores: tuple[Store, Store], order_id: str, answers: list[Answer]
+) -> tuple[list[WorkOrder], list[AlreadyAnswered]]:
+    won: list[WorkOrder] = []
+    lost: list[AlreadyAnswered] = []
+
+    async def give(store: Store, answer: Answer) -> None:
+        try:
+            won.append(await store.answer(order_id, answer))
+        except AlreadyAnswered as error:
+            lost.append(error)
+
+    async with anyio.create_task_group() as group:
+        for number, answer in enumerate(answers):
+            group.start_soon(give, stores[number % 2], answer)
+    return won, lost
 
 
 async def unheard(store: Store, order_id: str) -> list[Message]:
@@ -198,25 +216,19 @@ class Conversation:
         async with world.server() as other:
             for _ in range(5):
                 waits = await asked(world.store)
-                won: list[WorkOrder] = []
-                lost: list[AlreadyAnswered] = []
-
-                async def reply(store: Store, answer: Answer, waits: WorkOrder = waits) -> None:
-                    try:
-                        won.append(await store.answer(waits.agent_work_order_id, answer))
-                    except AlreadyAnswered as error:
-                        lost.append(error)
-
-                async with anyio.create_task_group() as group:
-                    for number, verdict in enumerate([*Verdict] * 2):
-                        answer = says(verdict, waits.last_seq, "So.", by=f"person-{number}")
-                        group.start_soon(reply, (world.store, other)[number % 2], answer)
+                order_id = waits.agent_work_order_id
+                answers = [
+                    says(verdict, waits.last_seq, "So.", by=f"person-{number}")
+                    for number, verdict in enumerate([*Verdict] * 2)
+                ]
+                won, lost = await answer_at_once((world.store, other), order_id, answers)
                 assert (len(won), len(lost)) == (1, 5)
-                (approval,) = await other.approvals(waits.agent_work_order_id)
+                (approval,) = await other.approvals(order_id)
                 assert {error.approval for error in lost} == {approval}
                 assert (won[0].status is Status.FAILED) == (approval.answer is Verdict.REJECTED)
-                assert (await kinds(other, waits.agent_work_order_id)).count("approval_answered") == 1
-                await world.store.cancel(waits.agent_work_order_id) if won[0].status is Status.PENDING else None
+                assert (await kinds(other, order_id)).count("approval_answered") == 1
+                if won[0].status is Status.PENDING:
+                    await world.store.cancel(order_id)
 
     @clause(55)
     async def test_a_question_that_is_not_open_cannot_be_answered(self, world: World) -> None:

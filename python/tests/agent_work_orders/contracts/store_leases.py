@@ -9,7 +9,7 @@ import pytest
 from src.agent_work_orders.domain.errors import FailureClass, LostLease
 from src.agent_work_orders.domain.status import Status, StepStatus, WaitingReason
 from src.agent_work_orders.domain.work_order import Artifact, Claim, OrderChanges
-from src.agent_work_orders.ports import Reaped, Store
+from src.agent_work_orders.ports import Batch, Reaped, Store
 
 from .store_world import (
     DONE,

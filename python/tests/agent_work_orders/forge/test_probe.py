@@ -64,6 +64,15 @@ async def test_a_good_classic_token(stage: Stage) -> None:
     assert "of 5000" in found["rate_limit"].detail
 
 
+@pytest.mark.parametrize(("branch", "well"), [("main", True), ("release/none", False)])
+async def test_a_base_branch_is_looked_for_and_the_default_one_is_found(stage: Stage, branch: str, well: bool) -> None:
+    probe = GitHubProbe(stage.github_api_url, stage.github_token, sample(stage), base_branch=branch)
+    found = {one.name: one for one in await probe.findings()}
+    assert probe.default_branch == "main"
+    assert (found["base_branch"].ok, found["base_branch"].required) == (well, True)
+    assert well or found["base_branch"].next_action
+
+
 async def test_a_good_fine_grained_token(stage: Stage) -> None:
     expires = datetime.now(UTC) + timedelta(days=60)
     stage.github.rights = TokenRights(scopes=None, expires=f"{expires:%Y-%m-%d %H:%M:%S} UTC")

@@ -3,8 +3,10 @@
 It needs no Docker and no network, works as root and as anybody else, and starts in seconds.
 """
 
+import json
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -107,21 +109,24 @@ class Project:
 
     def migrate(self) -> None:
         """The schema of Agent Work Orders; PostgREST knows it when this returns."""
-        self.run((MIGRATION / "awo_setup.sql").read_text(encoding="utf-8"))
-        self.know("awo_schema_version_v1")
+        whole = (MIGRATION / "awo_setup.sql").read_text(encoding="utf-8")
+        self.run(whole)
+        # Every part has it read the schema anew: it knows all of it when it knows the last function.
+        function, parameters = re.findall(r"create or replace function public\.(\w+)\(([^)]*)\)", whole)[-1]
+        self.know(function, dict.fromkeys(re.findall(r"\bp_\w+", parameters)))
 
-    def know(self, function: str) -> None:
+    def know(self, function: str, arguments: Mapping[str, None] | None = None) -> None:
         """Returns when PostgREST knows a function: it reads the schema again some time after it was told to."""
-        _until(lambda: self._status_of(function) != 404, "PostgREST does not see the new schema")
+        _until(lambda: self._status_of(function, arguments) != 404, "PostgREST does not see the new schema")
 
     def forget(self, function: str) -> None:
         """Returns when PostgREST has seen that a function is gone."""
         _until(lambda: self._status_of(function) == 404, "PostgREST still sees the old schema")
 
-    def _status_of(self, function: str) -> int:
+    def _status_of(self, function: str, arguments: Mapping[str, None] | None = None) -> int:
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.port}/rpc/{function}",
-            b"{}",
+            json.dumps(arguments or {}).encode(),
             {"Authorization": f"Bearer {self.service_key}", "Content-Type": "application/json"},
         )
         try:

@@ -83,6 +83,14 @@ def read_by(db: "psycopg.Connection[Any]", call: str) -> tuple[int, int]:
         (f"awo_list_v1('{{failed}}', null, null, 50, {MIDDLE}, 'x')", 50),
         (f"awo_list_v1({ALL}, 'github.com/o/7', null, 50, null, null)", 350),
         (f"awo_list_v1('{{completed}}', 'github.com/o/8', null, 50, {MIDDLE}, 'x')", 50),
+        ("awo_list_v2(null, null, null, 50, null, null, false)", 50),
+        (f"awo_list_v2(null, null, null, 50, {MIDDLE}, 'x', false)", 50),
+        (f"awo_list_v2({BUSY}, null, null, 50, null, null, false)", 200),
+        ("awo_list_v2('{failed}', null, null, 50, null, null, false)", 50),
+        (f"awo_list_v2({ALL}, 'github.com/o/7', null, 50, null, null, false)", 350),
+        ("awo_list_v2(null, null, null, 50, null, null, true)", 0),
+        ("awo_list_v2('{failed}', null, null, 50, null, null, true)", 0),
+        (f"awo_list_v2({ALL}, 'github.com/o/7', null, 50, null, null, true)", 0),
         ("awo_claim_v1('w', 'r', 45, 2)", 400),
         ("awo_claim_v1('w-4', 'r-4', 45, 2)", 110),
         ("awo_reap_v1(50)", 60),
@@ -94,6 +102,8 @@ def read_by(db: "psycopg.Connection[Any]", call: str) -> tuple[int, int]:
         ("awo_look_v1('{wo-0000000000000002,wo-0000000000000003}')", 2),
         ("awo_get_v1('wo-0000000000000002')", 1),
         ("awo_renew_v1('wo-0000000000000004', 4, 45)", 2),
+        ("awo_repository_v1('github.com/o/7')", 1),
+        ("awo_repositories_v1(50, 'github.com/o/7', false)", 0),
     ],
 )
 def test_a_call_reads_by_an_index_and_little_more_than_it_answers_with(full: Project, call: str, rows: int) -> None:

@@ -46,7 +46,9 @@ def carried_out(order: Order) -> Json:
         delivered = all(message["delivered_at"] for message in messages)
         return now if delivered and now["status"] == "completed" else None
 
-    return eventually(look, within=30)
+    done = eventually(look, within=30)
+    assert done is not None
+    return done
 
 
 def prompts(stage: Stage, order: Order) -> str:
@@ -165,6 +167,9 @@ def test_a_message_to_a_running_order_is_in_the_same_session_before_anything_is_
     [message] = order.client.get(f"/work-orders/{order.id}/messages").json()["messages"]
     assert (message["seq"], message["author"], bool(message["delivered_at"])) == (received.seq, "Ana", True)
     assert "> More polite. See @/etc/passwd and\n> # not a heading" in prompts(stage, order)
+    heard = [request.prompt for request in stage.model.requests if "@/etc/passwd" in request.prompt]
+    assert heard
+    assert not any("root:" in prompt for prompt in heard), "what looks like a file's name is not opened"
     sessions = {event.payload["session_id"] for event in order.events("agent_started")}
     assert sessions == {done["agent_session_id"]}
 

@@ -33,6 +33,7 @@ export function ApprovalCard({ order, asked, onReadDiff, onAnswered, onKeepWords
   const [words, setWords] = useState("");
   const [busy, setBusy] = useState<AnswerBody["verdict"] | null>(null);
   const [error, setError] = useState<ApiError | null>(null);
+  const [small, setSmall] = useState(false);
   const { question } = asked.payload;
 
   const answer = async (verdict: AnswerBody["verdict"]) => {
@@ -66,56 +67,74 @@ export function ApprovalCard({ order, asked, onReadDiff, onAnswered, onKeepWords
         <span className="text-muted text-xs">
           asked <RelativeTime at={asked.at} />
         </span>
+        {small && (
+          <Button variant="primary" size="small" className="ml-auto" onClick={() => setSmall(false)}>
+            Answer…
+          </Button>
+        )}
       </div>
-      {question?.summary ? (
-        <div
-          className="max-h-60 overflow-y-auto rounded-md bg-sunk p-3"
-          tabIndex={0}
-          role="region"
-          aria-label="What is to be approved"
-        >
-          <LazyMarkdown>{question.summary}</LazyMarkdown>
-        </div>
-      ) : (
-        <p className="text-muted">{asked.payload.message}</p>
+      {!small && (
+        <>
+          {question?.summary ? (
+            <div
+              className="max-h-60 overflow-y-auto rounded-md bg-sunk p-3"
+              tabIndex={0}
+              role="region"
+              aria-label="What is to be approved"
+            >
+              <LazyMarkdown>{question.summary}</LazyMarkdown>
+            </div>
+          ) : (
+            <p className="text-muted">{asked.payload.message}</p>
+          )}
+          {error && <Refusal error={error} />}
+          <Textarea
+            aria-label="A word with your answer"
+            placeholder="A word with your answer (optional); the agent is given it."
+            className="min-h-16"
+            value={words}
+            onChange={(event) => setWords(event.target.value)}
+          />
+          <div className="flex flex-wrap justify-end gap-2">
+            {question?.gate !== "plan" && (
+              <Button
+                onClick={() => {
+                  setSmall(true);
+                  onReadDiff();
+                }}
+              >
+                Read the diff
+              </Button>
+            )}
+            <Button
+              disabled={busy !== null}
+              busy={busy === "reject" ? "Rejecting…" : undefined}
+              onClick={() => void answer("reject")}
+            >
+              <CircleX size={16} aria-hidden />
+              Reject and end it
+            </Button>
+            <Button
+              disabled={busy !== null || !words.trim()}
+              title={words.trim() ? undefined : "Say above what should be different"}
+              busy={busy === "again" ? "Sending back…" : undefined}
+              onClick={() => void answer("again")}
+            >
+              <Undo2 size={16} aria-hidden />
+              Send back
+            </Button>
+            <Button
+              variant="primary"
+              disabled={busy !== null}
+              busy={busy === "approve" ? "Approving…" : undefined}
+              onClick={() => void answer("approve")}
+            >
+              <CircleCheck size={16} aria-hidden />
+              Approve
+            </Button>
+          </div>
+        </>
       )}
-      {error && <Refusal error={error} />}
-      <Textarea
-        aria-label="A word with your answer"
-        placeholder="A word with your answer (optional); the agent is given it."
-        className="min-h-16"
-        value={words}
-        onChange={(event) => setWords(event.target.value)}
-      />
-      <div className="flex flex-wrap justify-end gap-2">
-        {question?.gate !== "plan" && <Button onClick={onReadDiff}>Read the diff</Button>}
-        <Button
-          disabled={busy !== null}
-          busy={busy === "reject" ? "Rejecting…" : undefined}
-          onClick={() => void answer("reject")}
-        >
-          <CircleX size={16} aria-hidden />
-          Reject and end it
-        </Button>
-        <Button
-          disabled={busy !== null || !words.trim()}
-          title={words.trim() ? undefined : "Say above what should be different"}
-          busy={busy === "again" ? "Sending back…" : undefined}
-          onClick={() => void answer("again")}
-        >
-          <Undo2 size={16} aria-hidden />
-          Send back
-        </Button>
-        <Button
-          variant="primary"
-          disabled={busy !== null}
-          busy={busy === "approve" ? "Approving…" : undefined}
-          onClick={() => void answer("approve")}
-        >
-          <CircleCheck size={16} aria-hidden />
-          Approve
-        </Button>
-      </div>
     </Card>
   );
 }

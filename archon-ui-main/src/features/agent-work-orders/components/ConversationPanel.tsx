@@ -1,5 +1,5 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { useRef, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { workOrderKeys } from "../hooks/keys";
 import { newKey } from "../hooks/useDraft";
 import { useOrderAct } from "../hooks/useWorkOrders";
@@ -31,9 +31,20 @@ export function ConversationPanel({ order, milestones }: ConversationPanelProps)
     // The comment of an answer stands with the answer.
     ...(messages ?? []).filter((one) => one.kind === "message").map((message) => ({ at: message.sent_at, message })),
   ].sort((a, b) => Date.parse(a.at) - Date.parse(b.at));
+  // The newest words are the ones that one comes for.
+  const list = useRef<HTMLOListElement>(null);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: each new line moves the end
+  useEffect(() => {
+    list.current?.scrollTo({ top: list.current.scrollHeight });
+  }, [lines.length]);
   return (
     <div className="flex min-h-0 flex-1 flex-col">
-      <ol className="flex min-h-0 flex-1 flex-col gap-3 overflow-y-auto p-3" aria-label="Conversation" tabIndex={0}>
+      <ol
+        ref={list}
+        className="flex min-h-0 flex-1 flex-col gap-3 overflow-y-auto p-3"
+        aria-label="Conversation"
+        tabIndex={0}
+      >
         <li>
           <Bubble who="The request" at={order.created_at} person>
             <LazyMarkdown>{order.user_request}</LazyMarkdown>

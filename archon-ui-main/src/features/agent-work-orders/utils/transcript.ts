@@ -256,7 +256,9 @@ function noteOf(event: JournalEvent): Note {
       return note("The server that ran it went silent; it goes on elsewhere", "bad");
     case "order_finished":
       return note(
-        [event.payload.summary, event.payload.error_message, event.payload.next_action].filter(Boolean).join(" "),
+        [...new Set([event.payload.summary, event.payload.error_message, event.payload.next_action])]
+          .filter(Boolean)
+          .join(" "),
         event.payload.status === "completed" ? "good" : event.payload.status === "failed" ? "bad" : "plain",
       );
     case "message_delivered":

@@ -1,0 +1,102 @@
+import { describe, expect, test } from "vitest";
+import { approvedJournal, failedJournal } from "@/test/journals";
+import type { JournalEvent } from "../types";
+import { fold, isBad, Transcript, toolSummary, transcriptOf } from "./transcript";
+
+const { events } = approvedJournal;
+
+let seq = 1000;
+const event = (kind: string, payload: unknown, at = "2030-01-01T00:00:00Z"): JournalEvent => {
+  seq += 1;
+  return { seq, at, kind, step_order: 3, attempt: 1, payload } as unknown as JournalEvent;
+};
+const call = (id: string, tool = "Read") => event("tool_used", { tool_use_id: id, tool, input: { file_path: `${id}.py` } });
+const result = (id: string, isError = false) => event("tool_returned", { tool_use_id: id, output: "fine", is_error: isError });
+
+describe("the transcript of a recorded journal", () => {
+  test("has a row for everything a person would ask for, in its order", () => {
+    const rows = transcriptOf(events);
+    expect(rows.map((row) => row.seq)).toEqual([...rows.map((row) => row.seq)].sort((a, b) => a - b));
+    const kinds = new Set(rows.flatMap((row) => row.events.map(({ kind }) => kind)));
+    for (const { kind } of events) {
+      if (!["usage_counted", "order_claimed"].includes(kind)) expect(kinds).toContain(kind);
+    }
+  });
+
+  test("puts what came back into the row of its call", () => {
+    const tools = transcriptOf(events).filter((row) => row.row === "tool");
+    expect(tools).toHaveLength(events.filter(({ kind }) => kind === "tool_used").length);
+    expect(tools.every((row) => row.output !== null && row.seconds !== null)).toBe(true);
+  });
+
+  test("grown event by event it is the same as made at once", () => {
+    const grown = new Transcript();
+    for (const one of events) grown.append([one]);
+    expect(grown.rows).toEqual(transcriptOf(events));
+  });
+
+  test("leaves the rows alone that did not change, so that only new ones are drawn", () => {
+    const transcript = new Transcript();
+    transcript.append(events.slice(0, 60));
+    const before = transcript.rows;
+    transcript.append(events.slice(60));
+    const changed = before.filter((row, at) => transcript.rows[at] !== row);
+    expect(changed.every((row) => row.row === "tool" && row.output === null)).toBe(true);
+    expect(transcript.rows).not.toBe(before);
+  });
+
+  test("tells what people said as theirs", () => {
+    const said = transcriptOf(events).filter((row) => row.row === "note" && row.tone === "person");
+    expect(said.map((row) => row.row === "note" && row.text)).toEqual(
+      expect.arrayContaining([expect.stringContaining("approved it"), expect.stringContaining("GREETINGS")]),
+    );
+  });
+
+  test("shows where a failed order went wrong", () => {
+    const bad = transcriptOf(failedJournal.events).filter(isBad);
+    expect(bad.map((row) => row.row)).toEqual(["step", "note"]);
+  });
+});
+
+describe("what an older page does not know", () => {
+  test("becomes a plain row", () => {
+    const [row] = transcriptOf([event("moon_risen", { phase: "full" })]);
+    expect(row).toMatchObject({ row: "note", text: 'moon risen {"phase":"full"}' });
+  });
+
+  test("a result whose call is not here stands alone", () => {
+    expect(transcriptOf([result("lost")])[0]).toMatchObject({ row: "tool", tool: "result", output: "fine" });
+  });
+});
+
+describe("folding", () => {
+  const three = transcriptOf([call("a"), result("a"), call("b"), result("b"), call("c", "Grep"), result("c")]);
+
+  test("three finished calls in a row become one line with counts", () => {
+    const [group, ...rest] = fold(three, Number.POSITIVE_INFINITY, new Set());
+    expect(rest).toEqual([]);
+    expect(group).toMatchObject({ row: "group", summary: "Read ×2 · Grep" });
+  });
+
+  test("nothing folds that is newer than the page's opening", () => {
+    expect(fold(three, 0, new Set())).toEqual(three);
+  });
+
+  test("a group that was opened stays apart", () => {
+    expect(fold(three, Number.POSITIVE_INFINITY, new Set([`g${three[0]?.seq}`]))).toEqual(three);
+  });
+
+  test("a failed call is never hidden in a group", () => {
+    const rows = transcriptOf([call("d"), result("d"), call("e"), result("e", true), call("f"), result("f")]);
+    expect(fold(rows, Number.POSITIVE_INFINITY, new Set())).toEqual(rows);
+  });
+});
+
+describe("a tool's one line", () => {
+  test("is the part that tells most, without where the checkout lies", () => {
+    expect(toolSummary({ command: "make   test\n" })).toBe("make test");
+    expect(toolSummary({ file_path: "/var/archon/repositories/wo-0123456789abcdef/greeter/src/a.py" })).toBe("src/a.py");
+    expect(toolSummary({ other: 1 })).toBe('{"other":1}');
+    expect(toolSummary(null)).toBe("");
+  });
+});
