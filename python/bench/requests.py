@@ -19,7 +19,7 @@ from .server import ORDER_WITHIN, Broken, open_server, open_stage
 
 STEPS = ["create-branch", "planning", "execute", "prp-review", "commit", "create-pr"]
 EVENTS = 500
-# What the agent says in each of its three turns, and how long it takes for that: with the server's own it is 500 events.
+# What the agent says in each of its three turns, and how long it takes: with the server's own these are 500 events.
 LINES, TURN_SECONDS = 160, 2.0
 TARGET = 40
 ON_A_TIMER = ("awo_claim_v1", "awo_counts_v1", "awo_reap_v1")

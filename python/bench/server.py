@@ -132,6 +132,8 @@ def open_server(
         "ARCHON_HOME": str(home / "archon"),
         "ARCHON_SERVER_PORT": str(port),
         "CLAUDE_CLI_PATH": str(agent),
+        # Nothing but what is measured; the pool has a subject of its own.
+        "AWO_PREPARED_CHECKOUTS": "0",
         **settings,
     }
     home.mkdir(parents=True, exist_ok=True)

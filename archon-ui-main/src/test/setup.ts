@@ -18,6 +18,7 @@ if (!("ResizeObserver" in globalThis)) {
   });
 }
 Object.assign(window, {
+  scrollTo: () => undefined,
   matchMedia: (query: string) => ({
     matches: false,
     media: query,

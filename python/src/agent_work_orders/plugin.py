@@ -342,6 +342,7 @@ def _claude(live: LiveSettings, confinement: Confinement, max_retries: int = 4) 
         confinement,
         base_url=lambda: live.current().anthropic_base_url,
         permission_mode=lambda: live.current().claude_permission_mode,
+        mcp_url=lambda: live.current().agent_mcp_url,
         max_retries=max_retries,
     )
 

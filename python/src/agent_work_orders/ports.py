@@ -335,6 +335,10 @@ class Checkout(Protocol):
         """The agent's commits and everything uncommitted, saved in the mirror as one commit on top of them."""
         ...
 
+    async def put_back(self, commit: str) -> None:
+        """The files as they are in a checkpoint: what came since, as checks leave it, goes. Ignored files stay."""
+        ...
+
     async def push(self, commit: str, token: str | None) -> None:
         """Pushes `commit` as the order's branch, from the mirror; else StepFailed (auth, conflict, network, git)."""
         ...
@@ -542,6 +546,8 @@ class AgentTurn:
     credentials: dict[str, str] = field(default_factory=dict, repr=False)
     # The operator's own variables for this repository.
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    # Whether the agent may load the repository's own instructions, settings and hooks.
+    trusted: bool = False
     # Awaited between slices of output: it lets the loop go on, and waits while the listener is behind.
     give_way: Callable[[], Awaitable[None]] = checkpoint
 

@@ -125,7 +125,10 @@ class Settings(BaseModel):
     config_dir: Annotated[
         Directory | None,
         Knob("AWO_CONFIG_DIR", places=ENVIRONMENT, live=False, alias="ARCHON_CONFIG_DIR"),
-        Field(description="Where `agent-settings.yaml` and `commands` are; `config` in the home directory when unset."),
+        Field(
+            description="Where `agent-settings.yaml`, `commands` and `workflows` are; `config` in the home directory "
+            "when unset."
+        ),
     ] = None
     commands_dir: Annotated[
         Directory | None,
@@ -190,6 +193,14 @@ class Settings(BaseModel):
         Address | None,
         Knob("ANTHROPIC_BASE_URL", places=OPERATOR),
         Field(description="A model gateway; Anthropic's own when unset."),
+    ] = None
+    agent_mcp_url: Annotated[
+        Address | None,
+        Knob("AWO_AGENT_MCP_URL", places=OPERATOR),
+        Field(
+            description="Archon's MCP server, such as http://127.0.0.1:8051/mcp, offered to the agents: they may then "
+            "also file work orders; not offered when unset."
+        ),
     ] = None
     github_api_url: Annotated[
         Address,

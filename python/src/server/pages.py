@@ -104,7 +104,8 @@ def _compressed(path: Path, _changed_at: int) -> bytes:
 def _page_headers(nonce: str) -> dict[str, str]:
     """No script, style or connection but our own, and no frame around us."""
     policy = (
-        f"default-src 'none'; script-src 'self' 'nonce-{nonce}'; style-src 'self' 'nonce-{nonce}'; img-src 'self' data:; "
-        "font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        f"default-src 'none'; script-src 'self' 'nonce-{nonce}'; style-src 'self' 'nonce-{nonce}'; "
+        "img-src 'self' data:; font-src 'self'; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
     return {**HEADERS, "Content-Security-Policy": policy, "X-Frame-Options": "DENY", "Cache-Control": "no-store"}

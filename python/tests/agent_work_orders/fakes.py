@@ -97,6 +97,14 @@ class FakeCheckout:
         diff = await self.diff(commit)
         return Checkpoint(commit, commit, commit != self.base_commit, int(bool(diff.files)), len(diff.files))
 
+    async def put_back(self, commit: str) -> None:
+        files = self._snapshots[commit]
+        for path in [path for path in self.root.rglob("*") if path.is_file()]:
+            if (name := str(path.relative_to(self.root))) not in files:
+                path.unlink()
+            else:
+                path.write_text(files[name])
+
     async def push(self, commit: str, token: str | None) -> None:
         await self._before_push()
         if self.broken is not None:

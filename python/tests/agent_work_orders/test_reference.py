@@ -1,9 +1,14 @@
 """The reference pages are what the code says, word for word."""
 
+import importlib.util
+import re
+from functools import cache
 from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
 
+from src.agent_work_orders.api import router
 from src.agent_work_orders.domain.errors import FailureClass
 from src.agent_work_orders.domain.events import PAYLOADS
 from src.agent_work_orders.reference import FAILURES, MADE_BY, documents, main
@@ -19,6 +24,41 @@ def test_a_page_is_what_the_code_says(path: str) -> None:
 def test_the_program_writes_all(tmp_path: Path) -> None:
     assert main(tmp_path) == 0
     assert {path: (tmp_path / path).read_text(encoding="utf-8") for path in documents()} == documents()
+
+
+@cache
+def known_routes() -> list[str]:
+    """A pattern for every path."""
+    application = FastAPI()
+    application.include_router(router)
+    return [re.sub(r"\\{[^}]*\\}", "[^/]+", re.escape(path)) for path in application.openapi()["paths"]]
+
+
+def documents_of_people() -> list[Path]:
+    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+@pytest.mark.parametrize("document", documents_of_people(), ids=lambda path: path.name)
+def test_every_route_in_a_document_is_one(document: Path) -> None:
+    routes = known_routes()
+    named = re.findall(r"(/api/awo/[^\s`'\"?)*|]+)", document.read_text(encoding="utf-8"))
+    unknown = [path for path in named if not any(re.fullmatch(route, path.rstrip("/.,")) for route in routes)]
+    assert not unknown
+
+
+@pytest.mark.parametrize("document", documents_of_people(), ids=lambda path: path.name)
+def test_every_program_in_a_document_is_one(document: Path) -> None:
+    for name in re.findall(r"python -m (src[a-z_.]+[a-z_])", document.read_text(encoding="utf-8")):
+        assert importlib.util.find_spec(name) is not None, name
+
+
+def test_troubleshooting_is_keyed_by_what_the_software_says() -> None:
+    page = (ROOT / "docs" / "agent-work-orders-deployment.md").read_text(encoding="utf-8")
+    table = page.partition("## Troubleshooting")[2].partition("##")[0]
+    messages = re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE)
+    assert len(messages) > 5
+    sources = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "python" / "src").rglob("*.py"))
+    assert not [message for message in messages if message not in sources]
 
 
 def test_nothing_is_left_out() -> None:

@@ -31,6 +31,7 @@ GIVEN: list[tuple[str, str, str, object]] = [
     ("allowed_programs", "AWO_ALLOWED_PROGRAMS", "/opt/A, /opt/b", frozenset({"/opt/A", "/opt/b"})),
     ("claude_model", "AWO_CLAUDE_MODEL", "opus", "opus"),
     ("claude_permission_mode", "AWO_CLAUDE_PERMISSION_MODE", "dontAsk", "dontAsk"),
+    ("agent_mcp_url", "AWO_AGENT_MCP_URL", "http://127.0.0.1:8051/mcp", "http://127.0.0.1:8051/mcp"),
     ("anthropic_base_url", "ANTHROPIC_BASE_URL", "http://127.0.0.1:9/v1/", "http://127.0.0.1:9/v1"),
     ("github_api_url", "AWO_GITHUB_API_URL", "https://git.corp/api/v3", "https://git.corp/api/v3"),
     (

@@ -11,10 +11,10 @@ import pytest
 from mcp import Client
 
 from src.agent_work_orders.rehearsal import Stage
-from tests.agent_work_orders.story.archon import CLAUDE, Archon, eventually
+from tests.agent_work_orders.story.archon import CLAUDE, Archon, eventually, running_archon
 from tests.agent_work_orders.story.conftest import Play
 from tests.agent_work_orders.story.remote import Remote
-from tests.agent_work_orders.story.scripts import WRITES_HELLO, Json
+from tests.agent_work_orders.story.scripts import WRITES_HELLO, Json, bash, executing, says
 
 pytestmark = pytest.mark.anyio
 
@@ -140,6 +140,24 @@ def test_a_name_that_is_not_ours_gets_nothing(mcp_address: str, header: dict[str
     assert answer.status_code in (403, 421)
     assert "find_work_orders" not in answer.text
     assert httpx.post(mcp_address, json=OPENING, headers=ACCEPTED).status_code == 200
+
+
+def test_an_agent_of_ours_is_offered_the_tools_where_the_operator_wants_it(
+    mcp_address: str, stage: Stage, remote: Remote, play: Play, tmp_path: Path
+) -> None:
+    asking = {"action": "cancel", "work_order_id": "wo-0000000000000000"}
+    play(
+        executing(
+            {"tool": "mcp__archon__manage_work_order", "input": asking},
+            bash("echo hello > hello.txt"),
+            says("I asked Archon."),
+        )
+    )
+    with running_archon(tmp_path / "home", stage, {"AWO_AGENT_MCP_URL": mcp_address}) as archon:
+        order = archon.file(remote.url)
+        order.completed()
+        [returned] = [event for event in order.events("tool_returned") if "success" in event.payload["output"]]
+        assert "not_found" in returned.payload["output"]
 
 
 def test_claude_code_files_an_order_by_these_tools(

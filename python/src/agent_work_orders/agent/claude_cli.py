@@ -30,6 +30,8 @@ from .stream_json import Reading, clean
 _READ_TOOLS = "Glob,Grep,Read"
 _WRITE_TOOLS = "Bash,Edit,Glob,Grep,NotebookEdit,Read,TaskCreate,TaskGet,TaskList,TaskUpdate,TodoWrite,Write"
 
+_MCP_NAME = "archon"
+
 # The command line opens files named as @path, and runs /commands, in the last block of a message only. So the prompt
 # stands in a block before it, untouched, and the last one is ours. Newer versions also know a mark for the same.
 _CLOSING_WORDS = "This is the whole request; begin."
@@ -48,12 +50,14 @@ class ClaudeCli:
         *,
         base_url: Callable[[], str | None],
         permission_mode: Callable[[], str] = lambda: "acceptEdits",
+        mcp_url: Callable[[], str | None] = lambda: None,
         max_retries: int = 4,
     ) -> None:
         self._path = path
         self._confinement = confinement
         self._base_url = base_url
         self._permission_mode = permission_mode
+        self._mcp_url = mcp_url
         self._max_retries = max_retries
         self._versions: dict[tuple[str, int, int], str] = {}
 
@@ -139,7 +143,13 @@ class ClaudeCli:
         return _result(turn, reading, stdout, stopped if failure and stopped else failure, tell)
 
     def _command(self, program: str, turn: AgentTurn) -> list[str]:
-        writing = ["--tools", _WRITE_TOOLS, "--allowedTools", "Bash", "--permission-mode", self._permission_mode()]
+        # Archon's own tools, where the operator offers them; named in full, as rules want it.
+        mcp_url = self._mcp_url()
+        offered = [f"mcp__{_MCP_NAME}"] if mcp_url else []
+        servers = {"mcpServers": {_MCP_NAME: {"type": "http", "url": mcp_url}}}
+        reading = ["--tools", _READ_TOOLS, *(["--allowedTools", *offered] if offered else [])]
+        writing = ["--tools", _WRITE_TOOLS, "--allowedTools", ",".join(["Bash", *offered])]
+        writing += ["--permission-mode", self._permission_mode()]
         choices = {
             "--model": turn.model,
             "--resume": turn.session_id,
@@ -152,10 +162,12 @@ class ClaudeCli:
             *("--output-format", "stream-json"),
             "--verbose",
             "--include-partial-messages",
-            *(["--tools", _READ_TOOLS] if turn.read_only else writing),
-            # The repository's own settings, hooks, commands and servers are a stranger's.
-            *("--setting-sources", "user"),
+            *(reading if turn.read_only else writing),
+            # The repository's own settings, hooks and commands are a stranger's, unless the operator says otherwise;
+            # its servers are in any case.
+            *("--setting-sources", "user,project" if turn.trusted else "user"),
             "--strict-mcp-config",
+            *(["--mcp-config", json.dumps(servers)] if mcp_url else []),
             *("--settings", json.dumps({"includeCoAuthoredBy": False})),
             *(f"{option}={value}" for option, value in choices.items() if value is not None),
         ]

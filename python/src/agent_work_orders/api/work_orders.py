@@ -21,7 +21,7 @@ from pydantic import AfterValidator, BaseModel, Field
 from ..domain.conversation import Approval
 from ..domain.errors import FieldProblem, InvalidInput, WorkOrderError
 from ..domain.gates import gates_of
-from ..domain.repository import HostPolicy, Repository, parse_repository_url
+from ..domain.repository import HostPolicy, Repository, RepositoryOptions, parse_repository_url
 from ..domain.status import Status, WaitingReason
 from ..domain.work_order import (
     NewWorkOrder,
@@ -83,7 +83,9 @@ class FilingRoute(GuardedRoute):
 
     async def more_problems(self, request: Request, error: RequestValidationError) -> Iterable[FieldProblem]:
         body = error.body if isinstance(error.body, dict) else {}
-        return await _problems(context_of(request).tools, body, request.headers.get("idempotency-key"))
+        tools = context_of(request).tools
+        options = await _options(tools, body.get("repository_url"))
+        return _problems(tools, body, request.headers.get("idempotency-key"), options)
 
 
 @both(
@@ -113,10 +115,11 @@ async def file_work_order(
 ) -> WorkOrder:
     """Accepts a request in words for a repository. The answer comes at once; the work goes on in the background."""
     tools = context.tools
-    if problems := await _problems(tools, body.model_dump(exclude_unset=True), idempotency_key):
+    options = await _options(tools, body.repository_url)
+    if problems := _problems(tools, body.model_dump(exclude_unset=True), idempotency_key, options):
         raise InvalidInput(problems)
     repository = tools.repository(body.repository_url)
-    wanted = body.with_defaults(await tools.options(repository))
+    wanted = body.with_defaults(options)
     workflow, steps = tools.workflows().planned(wanted.workflow_type, wanted.selected_commands)
     enqueued = await tools.store.enqueue(
         NewWorkOrder(
@@ -285,15 +288,23 @@ def _remove_folder(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
-async def _problems(tools: Tools, body: dict[str, Any], idempotency_key: str | None) -> list[FieldProblem]:
+async def _options(tools: Tools, url: object) -> RepositoryOptions:
+    """What the operator says of the repository; nothing where the address names none."""
+    try:
+        repository = tools.repository(url if isinstance(url, str) else "")
+    except InvalidInput:
+        return RepositoryOptions()
+    return await tools.options(repository)
+
+
+def _problems(
+    tools: Tools, body: dict[str, Any], idempotency_key: str | None, options: RepositoryOptions
+) -> list[FieldProblem]:
     """What only the settings, the workflows and the header can tell about a body that may be wrong elsewhere too."""
     found: list[FieldProblem] = []
     if isinstance(url := body.get("repository_url"), str):
         found += _refused(lambda: tools.repository(url))
-    usual = DEFAULT_WORKFLOW
-    if isinstance(url, str) and not found and "workflow_type" not in body:
-        usual = (await tools.options(tools.repository(url))).workflow_type or usual
-    workflow = body.get("workflow_type", usual)
+    workflow = body.get("workflow_type", options.workflow_type or DEFAULT_WORKFLOW)
     selected = body.get("selected_commands")
     names = selected if isinstance(selected, list) and all(isinstance(name, str) for name in selected) else None
     if isinstance(workflow, str) and (selected is None or names is not None):

@@ -111,6 +111,14 @@ class GitCheckout:
         await run_sync(self._keep, commit, label)
         return await self._counted(commit, tree or parent_tree, base_tree)
 
+    async def put_back(self, commit: str) -> None:
+        """See ports.Checkout."""
+        if not refs.COMMIT.match(commit):
+            raise ValueError(f"not a commit id: {commit!r}")
+        async with self._lock:
+            with disk.storage_failures():
+                await self._snapshotter.put_back(commit)
+
     async def push(self, commit: str, token: str | None) -> None:
         """See ports.Checkout. Forces only over what we know to have pushed ourselves, and repeats itself harmlessly."""
         if not refs.COMMIT.match(commit):

@@ -20,6 +20,8 @@ from .placed import hiding
 from .submodules import index_of
 
 GITLINK = b"160000"
+# Names of files in one command line, which has an end.
+PATHS_AT_ONCE = 200
 
 
 @dataclass
@@ -85,6 +87,26 @@ class Snapshotter:
         if not (gone or changed):
             return None
         return (await self._git("write-tree")).decode().strip()
+
+    async def put_back(self, commit: str) -> None:
+        """The working tree as it is in `commit`: what came since goes. Ignored files and repositories inside stay."""
+        await run_sync(self._prepare_index)
+        await self._git("read-tree", "-i", "-m", commit)
+        changed = await self._git("ls-files", "-z", "--modified", "--deleted")
+        words = ("ls-files", "-z", "--others", "--exclude-standard")
+        others = (await self._git(*words, *self._hidden())).split(b"\0")
+        added = [os.fsdecode(path) for path in others if path and not path.endswith(b"/")]
+        # As the agent's user: these are files that anybody may have put there, also to lead elsewhere.
+        for start in range(0, len(added), PATHS_AT_ONCE):
+            await self.git.run(
+                "--literal-pathspecs", "clean", "-f", "-q", "--", *added[start : start + PATHS_AT_ONCE],
+                git_dir=self.mirror, work_tree=self.root, index=self.index, as_agent=True, expect=(0, 1),
+            )  # fmt: skip
+        if changed:
+            await self.git.run(
+                "checkout-index", "--force", "-z", "--stdin", git_dir=self.mirror, work_tree=self.root,
+                index=self.index, stdin=changed, as_agent=True, expect=(0, 1),
+            )  # fmt: skip
 
     async def made_by_set_up(self) -> tuple[bytes, list[str]]:
         """What a set-up command left, in a checkout in which only it has run: all paths that git does not track (NUL

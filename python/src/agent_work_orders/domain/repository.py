@@ -86,6 +86,14 @@ class RepositoryOptions(BaseModel):
             strict=True, gt=0, le=10_000, allow_inf_nan=False, description="Most that one order may cost, US dollars."
         ),
     ] = None
+    trusted: Annotated[
+        bool,
+        Field(
+            strict=True,
+            description="Whether the agent loads the repository's own CLAUDE.md, settings, hooks and commands. They "
+            "then run with the agent's rights and can read its model key, whoever wrote them.",
+        ),
+    ] = False
     lfs: Annotated[bool, Field(strict=True, description="Whether Git LFS files are fetched.")] = False
     submodules: Annotated[bool, Field(strict=True, description="Whether submodules are fetched.")] = False
     partial_clone: Annotated[bool, Field(strict=True, description="Mirror without blobs, fetched when needed.")] = False

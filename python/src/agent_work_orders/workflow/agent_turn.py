@@ -47,6 +47,7 @@ async def ask_agent(progress: Progress, command: str, *, read_only: bool = False
         max_cost_usd=None if left is None else math.ceil(left * 10_000) / 10_000,
         credentials=await _credentials(progress),
         environment=progress.options.environment,
+        trusted=progress.options.trusted,
         give_way=progress.journal.room,
     )
     result = await _run(progress, turn, name, messages)

@@ -88,7 +88,7 @@ class Journal:
 
     def record(self, changes: OrderChanges) -> None:
         before = self._beside.changes
-        self._beside.changes = changes if before is None else replace(before, **changes.given())
+        self._beside.changes = changes if before is None else replace(before, **dict[str, Any](changes.given()))
         self._told.set()
 
     def keep(self, artifact: Artifact) -> None:
@@ -209,7 +209,8 @@ class Journal:
         except StoreUnavailable:
             self._away.set()
             raise
-        self._away = anyio.Event()
+        if self._away.is_set():
+            self._away = anyio.Event()
         self._hold.renewed(asked_at, written.renewal)
         return written
 

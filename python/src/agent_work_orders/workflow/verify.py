@@ -48,6 +48,7 @@ async def verify(progress: Progress) -> Verified:
             return Verified(None, "Not verified: the repository has no check that could be found.")
         evidence = await _run_check(progress, check, repair_round)
         progress.evidence = evidence
+        await checkout.put_back(evidence.commit)  # what the check left is nobody's change, and later turns go on here
         if evidence.passed:
             return Verified(evidence, f"{evidence.command} passed on {evidence.commit[:12]}.")
         if repair_round == REPAIR_TURNS:

@@ -154,6 +154,22 @@ async def test_a_planning_turn_has_no_tool_that_writes(
     assert not {"Bash", "Edit", "Write", "NotebookEdit", "Agent", "WebFetch"} & offered
 
 
+async def test_hooks_of_a_repository_that_the_operator_trusts_are_loaded_and_its_servers_are_not(
+    cli: ClaudeCli, real_turn: AgentTurn, stage: Stage, told: Told
+) -> None:
+    (real_turn.cwd / ".claude").mkdir()
+    hook = {"hooks": [{"type": "command", "command": "touch hooked"}]}
+    (real_turn.cwd / ".claude/settings.json").write_text(
+        json.dumps({"hooks": {"SessionStart": [hook]}, "enableAllProjectMcpServers": True})
+    )
+    server = {"command": "/bin/sh", "args": ["-c", "touch served"]}
+    (real_turn.cwd / ".mcp.json").write_text(json.dumps({"mcpServers": {"its-own": server}}))
+    stage.model.play(script({"text": "Yes."}))
+    assert (await cli.run(replace(real_turn, trusted=True), told)).failure is None
+    assert (real_turn.cwd / "hooked").exists()
+    assert not (real_turn.cwd / "served").exists()
+
+
 async def test_settings_and_hooks_of_the_repository_are_not_loaded(
     cli: ClaudeCli, real_turn: AgentTurn, stage: Stage, told: Told
 ) -> None:

@@ -1,6 +1,6 @@
 """A host application with our router, a real store and pretended checkouts; requests without a network in between."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path

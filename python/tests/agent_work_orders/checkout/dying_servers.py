@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from itertools import count
 from pathlib import Path
 from shutil import copytree
@@ -16,9 +17,10 @@ from typing import Any
 import anyio
 
 from src.agent_work_orders.checkout import GitCheckout, GitCheckouts
+from src.agent_work_orders.domain.repository import Repository
 from src.agent_work_orders.domain.work_order import WorkOrder
 
-from .conftest import an_order, mirror_of, repository_of, server_of
+from .conftest import an_order, mirror_of
 from .git_host import git
 
 STEPS = {"os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.chmod", "shutil.rmtree", "subprocess.Popen"}
@@ -27,8 +29,9 @@ Act = Callable[[Path, str], Awaitable[None]]
 
 
 async def open_one(volume: Path, host: str, order: WorkOrder = ORDER) -> GitCheckout:
-    checkouts: GitCheckouts = server_of(host, volume)
-    return await checkouts.open(order, repository_of(host), "awo/x", None, lambda *_: None)
+    checkouts = GitCheckouts(volume, freshness=lambda: timedelta(0), insecure_hosts=lambda: frozenset({host}))
+    repository = Repository(url=f"http://{host}/team/sample", host=host, owner="team", name="sample")
+    return await checkouts.open(order, repository, "awo/x", None, lambda *_: None)
 
 
 async def opens(volume: Path, host: str) -> None:

@@ -88,9 +88,7 @@ def half_written(volume: Volume) -> list[str]:
     return [path.name for path in names + pieces if path.stat().st_size or path.is_dir()]
 
 
-async def test_a_disk_that_fills_up_in_the_middle_of_a_clone(
-    host: GitHost, mounted: Callable[[str], Volume]
-) -> None:
+async def test_a_disk_that_fills_up_in_the_middle_of_a_clone(host: GitHost, mounted: Callable[[str], Volume]) -> None:
     host.create("sample", {**SAMPLE, "data.bin": big(8)})
     volume = mounted("size=5m")
     open_checkout, order = opener(host, volume), an_order()

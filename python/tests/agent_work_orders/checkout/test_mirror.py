@@ -31,7 +31,7 @@ async def open_in(checkouts: GitCheckouts, host: GitHost, opened: list[str] | No
 
 
 async def another_server(volume: Path, host: GitHost) -> Process:
-    command = [sys.executable, "-m", "tests.agent_work_orders.checkout.other_server", str(volume), host.name]
+    command = [sys.executable, "-m", "tests.agent_work_orders.checkout.other_server", "open", str(volume), host.name, "git"]
     return await anyio.open_process(command, stdin=None, stderr=None)
 
 

@@ -34,6 +34,7 @@ VALUES: dict[str, tuple[str, str, str]] = {
     "allowed_programs": ("/bin/a", "/bin/b", "/bin/b"),
     "claude_model": ("opus", "haiku", "fable"),
     "claude_permission_mode": ("dontAsk", "bypassPermissions", "dontAsk"),
+    "agent_mcp_url": ("http://a/mcp", "http://b/mcp", "http://c/mcp"),
     "anthropic_base_url": ("http://a", "http://b", "http://c"),
     "github_api_url": ("http://a", "http://b", "http://c"),
     "allowed_repository_hosts": ("a.example", "b.example", "c.example"),

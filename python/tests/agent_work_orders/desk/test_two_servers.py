@@ -99,11 +99,12 @@ def start(database: PretendDatabase, tmp_path: Path) -> Iterator[Callable[[], Se
 async def test_two_servers_obey_what_a_third_saves(start: Callable[[], Server], database: PretendDatabase) -> None:
     one, other = start(), start()
     for server in (one, other):
-        server.until(lambda said: said["slots"] == 5, within=30)
-    await HostSettings().save({"AWO_MAX_CONCURRENT": "9", "AWO_CLAUDE_MODEL": "opus"})
+        server.until(lambda said: (said["slots"], said["retention"]) == (5, 7), within=30)
+    saved = {"AWO_MAX_CONCURRENT": "9", "AWO_CLAUDE_MODEL": "opus", "AWO_RETENTION_DAYS": "3"}
+    await HostSettings().save(saved)
     await HostSecrets().save("GITHUB_TOKEN", str(WANTED[2]))
     for server in (one, other):
-        server.until(lambda said: (said["slots"], said["model"], said["token"]) == WANTED)
+        server.until(lambda said: (said["slots"], said["model"], said["token"], said["retention"]) == (*WANTED, 3))
     row = database.settings["AWO_MAX_CONCURRENT"]
     assert (row["value"], row["category"], row["is_encrypted"]) == ("9", CATEGORY, False)
     assert database.settings["GITHUB_TOKEN"]["value"] is None

@@ -30,8 +30,8 @@ def test_no_file_holds(what: str) -> None:
     assert not found
 
 
-def test_there_are_three_sets_of_pins() -> None:
-    assert [path.stem for path in PINS] == ["check", "runtime", "test"]
+def test_there_are_four_sets_of_pins() -> None:
+    assert [path.stem for path in PINS] == ["check", "mcp", "runtime", "test"]
 
 
 @pytest.mark.parametrize("path", PINS, ids=relative)

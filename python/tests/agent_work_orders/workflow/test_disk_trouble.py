@@ -34,7 +34,11 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
 
 async def test_an_order_waits_while_the_disk_is_full_and_goes_on_where_it_was(bench: Bench) -> None:
     order_id = await bench.file()
-    bench.agent.script = [writes(), raises(OSError(errno.ENOSPC, "No space left on device")), writes(hello_txt="hello\n")]
+    bench.agent.script = [
+        writes(),
+        raises(OSError(errno.ENOSPC, "No space left on device")),
+        writes(hello_txt="hello\n"),
+    ]
     await bench.run()
     order = await bench.order(order_id)
     assert (order.status, order.waiting_reason) == (Status.WAITING, WaitingReason.DISK)

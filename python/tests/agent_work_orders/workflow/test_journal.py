@@ -206,8 +206,10 @@ async def test_an_outage_moves_what_waits_to_the_disk_and_lets_the_reader_go_on(
     monkeypatch.setattr(journal_module, "HIGH_WATER", 10)
     order_id = await bench.file()
     claim = await bench.claim()
-    bench.store.away = lambda name: name == "write"
     async with keep_journal(claim, bench.tools) as journal:
+        journal.tell(AgentSpoke(text="before"))
+        await journal.flush()
+        bench.store.away = lambda name: name == "write"
         for number in range(100):
             journal.tell(AgentSpoke(text=f"{number} {SECRET}"))
             with anyio.fail_after(5):
@@ -222,7 +224,7 @@ async def test_an_outage_moves_what_waits_to_the_disk_and_lets_the_reader_go_on(
         journal.tell(AgentSpoke(text="back"))
         await journal.flush()
     said = [payload["text"] for payload in await bench.payloads(order_id, "agent_spoke")]
-    assert said == [*(f"{number} [REDACTED]" for number in range(100)), "back"]
+    assert said == ["before", *(f"{number} [REDACTED]" for number in range(100)), "back"]
     assert not list(bench.folder(order_id).glob("run/*"))
 
 

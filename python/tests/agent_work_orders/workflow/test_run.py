@@ -62,7 +62,7 @@ async def test_its_journal_tells_the_story_without_gaps(bench: Bench) -> None:
     assert kinds == [
         "order_enqueued", "order_claimed",
         "step_started", "checkout_opened", "step_finished",
-        "step_started", "agent_started", "usage_counted", "checkpoint_saved", "step_finished",
+        "step_started", "agent_started", "usage_counted", "step_finished",
         "step_started", "agent_started", "usage_counted", "checkpoint_saved", "step_finished",
         "step_started", "agent_started", "usage_counted", "step_finished",
         "step_started", "check_run", "step_finished",
@@ -73,6 +73,28 @@ async def test_its_journal_tells_the_story_without_gaps(bench: Bench) -> None:
     assert {event.step_order for event in events} == {None, 1, 2, 3, 4, 5, 6, 7}
     (finished,) = await bench.payloads(order_id, "order_finished")
     assert finished["summary"] == f"Opened {URL}/pull/1."
+
+
+async def test_a_turn_that_was_only_to_read_costs_no_checkpoint_and_what_it_wrote_all_the_same_is_not_lost(
+    bench: Bench,
+) -> None:
+    bench.agent.script = [writes(sly_txt="sly\n"), writes(hello_txt="hello\n")]
+    order_id = await bench.file()
+    await bench.run()
+    checkout = bench.checkouts.opened[order_id]
+    assert checkout.labels[0] == "3-execute"
+    assert {file.path for file in (await checkout.diff(checkout.pushed[0][0])).files} == {"sly.txt", "hello.txt"}
+
+
+@pytest.mark.parametrize("failing", [False, True])
+async def test_a_turn_that_was_only_to_read_and_is_the_last_has_its_work_kept(bench: Bench, failing: bool) -> None:
+    bench.agent.script = [writes(sly_txt="sly\n")]
+    if failing:
+        bench.agent.failures = {0: AgentFailure(FailureClass.AGENT, "It broke.", "Look.")}
+    order_id = await bench.file(**({} if failing else {"workflow_type": "plan_only"}))
+    await bench.run()
+    assert len(bench.checkouts.opened[order_id].labels) == 1
+    assert (await bench.order(order_id)).git_files_changed == 1
 
 
 async def test_only_a_slow_clone_tells_how_it_goes(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -290,7 +312,7 @@ async def test_commit_cannot_be_retried_past_a_red_verification(bench: Bench) ->
     assert bench.checkouts.opened[order_id].pushed == []
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO])
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.EIO])
 async def test_a_disk_that_cannot_be_used_fails_the_order_as_disk(bench: Bench, number: int) -> None:
     bench.agent.script = [raises(OSError(number, "the disk's own words"))]
     order_id = await bench.file()
@@ -300,7 +322,7 @@ async def test_a_disk_that_cannot_be_used_fails_the_order_as_disk(bench: Bench, 
     assert "the disk's own words" in (order.error_message or "")
 
 
-async def test_a_disk_that_is_full_at_the_checkpoint_too_fails_the_order_as_disk(bench: Bench) -> None:
+async def test_a_disk_that_is_full_at_the_checkpoint_too_lets_the_order_wait(bench: Bench) -> None:
     async def fills(turn: AgentTurn, tell: Tell) -> None:
         bench.checkouts.opened[order_id].broken = OSError(errno.ENOSPC, "No space left on device")
 
@@ -308,12 +330,13 @@ async def test_a_disk_that_is_full_at_the_checkpoint_too_fails_the_order_as_disk
     order_id = await bench.file()
     await bench.run()
     order = await bench.order(order_id)
-    assert (order.status, order.failure_class) == (Status.FAILED, FailureClass.DISK)
-    assert (await bench.outcomes(order_id))["planning"] == "failed"
+    assert (order.status, order.waiting_reason) == (Status.WAITING, WaitingReason.DISK)
+    assert (await bench.outcomes(order_id))["execute"] == "cancelled"
 
 
 async def test_metadata_that_cannot_be_written_takes_nothing_back(bench: Bench) -> None:
     async def block(turn: AgentTurn, tell: Tell) -> None:
+        (bench.folder(order_id) / "metadata.json").unlink()
         (bench.folder(order_id) / "metadata.json").mkdir()
 
     bench.agent.script = [block]
@@ -552,7 +575,7 @@ async def test_evidence_is_read_from_the_journal_after_a_crash_between_verify_an
     (run,) = await bench.payloads(order_id, "check_run")
     checkout = bench.checkouts.opened[order_id]
     assert [commit for commit, _ in checkout.pushed] == [run["commit"]]
-    assert (checkout.root / "left-by-the-check.txt").exists()  # and is not what was pushed
+    assert not (checkout.root / "left-by-the-check.txt").exists()
     assert "exit code 0" in bench.forge.opened[0]["body"]
     outputs = [step.attempt for step in await bench.steps(order_id) if step.success]
     assert outputs == [1, 1, 1, 2, 2]

@@ -35,7 +35,7 @@ export function ConversationPanel({ order, milestones }: ConversationPanelProps)
   const list = useRef<HTMLOListElement>(null);
   // biome-ignore lint/correctness/useExhaustiveDependencies: each new line moves the end
   useEffect(() => {
-    list.current?.scrollTo({ top: list.current.scrollHeight });
+    if (list.current) list.current.scrollTop = list.current.scrollHeight;
   }, [lines.length]);
   return (
     <div className="flex min-h-0 flex-1 flex-col">

@@ -10,8 +10,10 @@ const event = (kind: string, payload: unknown, at = "2030-01-01T00:00:00Z"): Jou
   seq += 1;
   return { seq, at, kind, step_order: 3, attempt: 1, payload } as unknown as JournalEvent;
 };
-const call = (id: string, tool = "Read") => event("tool_used", { tool_use_id: id, tool, input: { file_path: `${id}.py` } });
-const result = (id: string, isError = false) => event("tool_returned", { tool_use_id: id, output: "fine", is_error: isError });
+const call = (id: string, tool = "Read") =>
+  event("tool_used", { tool_use_id: id, tool, input: { file_path: `${id}.py` } });
+const result = (id: string, isError = false) =>
+  event("tool_returned", { tool_use_id: id, output: "fine", is_error: isError });
 
 describe("the transcript of a recorded journal", () => {
   test("has a row for everything a person would ask for, in its order", () => {
@@ -95,7 +97,9 @@ describe("folding", () => {
 describe("a tool's one line", () => {
   test("is the part that tells most, without where the checkout lies", () => {
     expect(toolSummary({ command: "make   test\n" })).toBe("make test");
-    expect(toolSummary({ file_path: "/var/archon/repositories/wo-0123456789abcdef/greeter/src/a.py" })).toBe("src/a.py");
+    expect(toolSummary({ file_path: "/var/archon/repositories/wo-0123456789abcdef/greeter/src/a.py" })).toBe(
+      "src/a.py",
+    );
     expect(toolSummary({ other: 1 })).toBe('{"other":1}');
     expect(toolSummary(null)).toBe("");
   });

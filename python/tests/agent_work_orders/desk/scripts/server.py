@@ -28,6 +28,7 @@ async def tell(live: LiveSettings, secrets: HostSecrets) -> None:
         token = await secrets.get("GITHUB_TOKEN")
         line = json.dumps(
             {"slots": now.max_concurrent, "model": now.claude_model, "token": token, "bad": live.problems}
+            | {"retention": now.retention_days}
         )
         if line != told:
             sys.stdout.write(f"{line}\n")

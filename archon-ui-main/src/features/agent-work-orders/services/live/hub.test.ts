@@ -36,7 +36,10 @@ class Browser {
     const entry = { options, closed: false };
     this.streams.push(entry);
     queueMicrotask(() => entry.closed || options.onState("live", null));
-    return { close: () => void (entry.closed = true), retryNow: () => undefined, after: () => options.after };
+    const close = () => {
+      entry.closed = true;
+    };
+    return { close, retryNow: () => undefined, after: () => options.after };
   };
 
   get live() {
@@ -60,7 +63,8 @@ class FakeChannel {
   }
   postMessage(data: unknown) {
     const copy = structuredClone(data);
-    for (const other of this.browser.channels) if (other !== this) queueMicrotask(() => other.onmessage?.({ data: copy }));
+    for (const other of this.browser.channels)
+      if (other !== this) queueMicrotask(() => other.onmessage?.({ data: copy }));
   }
   close() {
     this.browser.channels.delete(this);

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { createSseReader, type Frame } from "./sse";
 
 const WIRE =
-  "retry: 2000\n\nid: 7\nevent: agent_spoke\ndata: {\"a\":1}\ndata: two\n\n: still here\n\nid: 8\n\ndata:no id\n\nid: 9\nevent: cut";
+  'retry: 2000\n\nid: 7\nevent: agent_spoke\ndata: {"a":1}\ndata: two\n\n: still here\n\nid: 8\n\ndata:no id\n\nid: 9\nevent: cut';
 
 function read(pieces: string[]): { frames: Frame[]; retries: number[] } {
   const frames: Frame[] = [];
