@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 
-from . import database, idle, load, pool, requests, scratch, stall, start, stream
+from . import database, idle, janitor, load, pool, requests, scratch, stall, start, stream
 from .figures import Figure, keep, show
 from .scale import FULL, QUICK, Scale
 from .scratch import ROOT, SCRATCH
@@ -17,6 +17,7 @@ SUBJECTS: dict[str, Callable[[Scale], list[Figure]]] = {
     "pool": pool.measure,
     "stream": stream.measure,
     "stall": stall.measure,
+    "janitor": janitor.measure,
     "idle": idle.measure,
     "load": load.measure,
     "database": database.measure,

@@ -17,6 +17,7 @@ from src.agent_work_orders.domain.errors import LostLease, StoreUnavailable
 from src.agent_work_orders.domain.events import Draft
 from src.agent_work_orders.domain.status import Status
 from src.agent_work_orders.domain.work_order import Claim, Outcome
+from src.agent_work_orders.ports import Batch
 from src.agent_work_orders.store.supabase import SupabaseStore
 from src.agent_work_orders.workflow.lease import patiently
 
@@ -64,8 +65,8 @@ async def run(store: SupabaseStore, claim: Claim) -> None:
     for batch in range(BATCHES):
         numbers = range(batch * EVENTS, (batch + 1) * EVENTS)
         drafts = [Draft("agent_spoke", json.dumps({"token": claim.token, "number": number})) for number in numbers]
-        first_seq = last_seq + 1
-        last_seq = await patiently(partial(store.append, claim, first_seq, drafts))
+        written = await patiently(partial(store.write, claim, Batch(last_seq + 1, drafts=tuple(drafts)), LEASE))
+        last_seq = written.last_seq
     await patiently(lambda: store.renew(claim, LEASE))
     await patiently(lambda: store.finish(claim, Outcome(Status.COMPLETED, "Done.")))
 

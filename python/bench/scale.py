@@ -30,6 +30,7 @@ class Scale:
     orders: int
     order_seconds: float
     slots: int
+    directories: int
 
 
 FULL = Scale(
@@ -45,6 +46,7 @@ FULL = Scale(
     orders=100,
     order_seconds=2.0,
     slots=20,
+    directories=10_000,
 )
 QUICK = Scale(
     repeats=2,
@@ -59,4 +61,5 @@ QUICK = Scale(
     orders=10,
     order_seconds=0.5,
     slots=5,
+    directories=400,
 )

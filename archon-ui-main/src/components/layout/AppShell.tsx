@@ -5,7 +5,7 @@ import { NotificationBell } from "@/features/agent-work-orders/components/Notifi
 import { SignIn } from "@/features/agent-work-orders/components/SignIn";
 import { Navigation } from "./Navigation";
 import { Shortcuts } from "./Shortcuts";
-import { ThemeSwitch } from "./ThemeSwitch";
+import { YouMenu } from "./YouMenu";
 
 /** What stands around every page. */
 export function AppShell({ children }: { children: ReactNode }) {
@@ -29,7 +29,7 @@ export function AppShell({ children }: { children: ReactNode }) {
       <Navigation />
       <div className="fixed top-2 right-3 z-20 flex items-center gap-1 rounded-lg bg-ground/90 sm:top-4 sm:right-6">
         <NotificationBell />
-        <ThemeSwitch />
+        <YouMenu />
       </div>
       <main id="main" ref={main} tabIndex={-1} className="min-w-0 pb-18 outline-none sm:pb-0 sm:pl-18">
         {children}

@@ -2,12 +2,36 @@
 
 from fastapi import APIRouter
 
-from . import archive, artifacts, cleanup, conversation, events, metrics, repositories, settings, state, work_orders
+from . import (
+    archive,
+    artifacts,
+    cleanup,
+    conversation,
+    events,
+    metrics,
+    repositories,
+    session,
+    settings,
+    state,
+    work_orders,
+)
 from .deps import STATE_NAME, ApiContext, HealthCheck, WorkerStatus
 from .guard import GuardPolicy
 
 __all__ = ["STATE_NAME", "ApiContext", "GuardPolicy", "HealthCheck", "WorkerStatus", "router"]
 
 router = APIRouter(prefix="/api/awo", tags=["agent-work-orders"])
-for part in (work_orders, conversation, archive, events, artifacts, repositories, settings, state, metrics, cleanup):
+for part in (
+    work_orders,
+    conversation,
+    archive,
+    events,
+    artifacts,
+    repositories,
+    settings,
+    state,
+    metrics,
+    cleanup,
+    session,
+):
     router.include_router(part.router)

@@ -6,12 +6,14 @@ calls apart, so they are judged here, whatever the host application's CORS says.
 
 import re
 import secrets
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 
+from .cookie import is_signed_in
 from .errors import Refused
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -106,6 +108,9 @@ def _check_token(headers: Headers, policy: GuardPolicy) -> None:
             "Other machines can reach this server, and no token protects it.",
             "Set AWO_API_TOKEN to at least 16 characters, or bind the server to this machine with HOST=localhost.",
         )
+    # Where a header names a token, that one counts: a wrong one is refused, whatever cookie comes with it.
+    if "authorization" not in headers and is_signed_in(policy.token, headers, time.time()):
+        return
     kind, _, offered = headers.get("authorization", "").partition(" ")
     same = secrets.compare_digest(offered.strip().encode("latin-1", "replace"), policy.token.encode())
     if kind.lower() != "bearer" or not same:

@@ -48,7 +48,7 @@ CLEAN_UP_TIME = 60.0
 class WorkOrderDetail(WorkOrder):
     """A work order with its steps."""
 
-    # WorkOrder.steps() is the plan; these are the steps as they went.
+    # `selected_commands` is the plan; these are the steps as they went.
     taken: list[Step] = Field(
         serialization_alias="steps", description="Steps of all attempts, in the order in which they were taken."
     )

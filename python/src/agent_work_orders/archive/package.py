@@ -105,10 +105,13 @@ class PackageWriter:
 
 
 @contextmanager
-def new_package(path: Path, kind: str, about: dict[str, Any]) -> Iterator[PackageWriter]:
-    """The file appears whole, readable by its owner alone, when the block ends well; else nothing is left of it."""
+def new_package(path: Path, kind: str, about: dict[str, Any], aside: Path | None = None) -> Iterator[PackageWriter]:
+    """The file appears whole, readable by its owner alone, when the block ends well; else nothing is left of it.
+
+    Until then it is written `aside`, a directory of the same volume; beside its own place when that is not given.
+    """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    draft = (aside or path.parent) / f".{path.name}.{secrets.token_hex(4)}.partial"
     descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:

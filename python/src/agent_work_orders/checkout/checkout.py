@@ -24,6 +24,7 @@ from .hidden import HiddenRef
 from .mirror import Mirror, OrderState
 from .opening import Opened
 from .placed import hiding, write_inside
+from .remote_moves import following
 from .set_up import SetUps
 from .snapshot import Snapshotter
 
@@ -125,7 +126,7 @@ class GitCheckout:
             raise ValueError(f"not a commit id: {commit!r}")
         async with self._lock:
             with disk.storage_failures():
-                await self._using(lambda: self._push(commit, replace(self._remote, token=token)))
+                await self._using(lambda: self._where_it_is(token, lambda there: self._push(commit, there)))
 
     async def _push(self, commit: str, remote: Remote) -> None:
         target = f"refs/heads/{self.branch}"
@@ -150,7 +151,7 @@ class GitCheckout:
         async with self._lock:
             with disk.storage_failures():
                 hidden = HiddenRef(self._git, self._mirror, self._order_id)
-                await self._using(lambda: hidden.push(replace(self._remote, token=token), commit))
+                await self._using(lambda: self._where_it_is(token, lambda there: hidden.push(there, commit)))
 
     async def diff(self, head_commit: str) -> Diff:
         """See ports.Checkout."""
@@ -193,7 +194,7 @@ class GitCheckout:
         if os.path.lexists(self.root / ".gitmodules") and not self._extras.submodules:
             self._snapshotter.note("The repository has submodules; they are not fetched.")
         attributes = disk.read_inside(self.root, [".gitattributes"], 1 << 20) or b""
-        if b"filter=lfs" in attributes:
+        if b"filter=lfs" in attributes and self._extras.large is None:
             self._snapshotter.note("The repository uses Git LFS; its large files are not fetched, only their pointers.")
 
     def _check_workdir(self) -> None:
@@ -220,6 +221,9 @@ class GitCheckout:
             self._snapshotter.note("The set-up command left a .git in which nothing can be excluded from commits.")
 
     # --- The steps of a checkpoint and a push
+
+    async def _where_it_is(self, token: str | None, work: Callable[[Remote], Awaitable[T]]) -> T:
+        return await following(self._git, replace(self._remote, token=token), work, self.note)
 
     async def _using(self, work: Callable[[], Awaitable[T]]) -> T:
         """Leans on the mirror, which is mended on the way if it must be; and says so."""

@@ -3,6 +3,7 @@
 A checkout is populated by the server once; what is read from it afterwards is in `checkout.py` and `snapshot.py`.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -29,11 +30,14 @@ from .maintenance import keep_up, views_of
 from .mirror import ORDER_ID, Mirror, OrderState
 from .opening import Opened, Opening, Workshop
 from .pool import Pool
+from .remote_moves import following
 from .set_up import SetUps
 from .space import Room
 from .stock import Stock, Wish
 from .submodules import Submodules
 from .takeover import take_over
+
+logger = logging.getLogger("archon.awo")
 
 
 class GitCheckouts:
@@ -179,7 +183,8 @@ class GitCheckouts:
             return
         with disk.storage_failures():
             await run_sync(self._runner.prepare)
-            await HiddenRef(self._runner, mirror, order.agent_work_order_id).delete(self._remote(repository, token))
+            hidden = HiddenRef(self._runner, mirror, order.agent_work_order_id)
+            await following(self._runner, self._remote(repository, token), hidden.delete, logger.info)
 
     async def diff(self, order: WorkOrder, repository: Repository) -> Diff:
         """See ports.Checkouts."""

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from . import disk
+from .lfs import Stamp
 
 _FILE = "extras.json"
 _MAX = 16 << 20
@@ -16,7 +17,8 @@ class Extras:
     `due` says that one has still to run: before the agent does, never after it.
 
     `hidden` are lines that keep what it made out of commits, `placed` are paths of files that never belong in one,
-    `submodules` are the names of their mirrors' directories by path.
+    `submodules` are the names of their mirrors' directories by path, `large` the Git LFS files as they were fetched;
+    None where they were not to be.
     """
 
     sparse: str = ""
@@ -25,6 +27,7 @@ class Extras:
     hidden: tuple[str, ...] = ()
     placed: tuple[str, ...] = ()
     submodules: dict[str, str] = field(default_factory=dict)
+    large: dict[str, Stamp] | None = None
 
     def save(self, order_directory: Path) -> None:
         disk.make_directory(order_directory)
@@ -44,6 +47,7 @@ def load(order_directory: Path) -> Extras:
             tuple(said.get("hidden", ())),
             tuple(said.get("placed", ())),
             said.get("submodules", {}),
+            None if said.get("large") is None else {path: Stamp(**one) for path, one in said["large"].items()},
         )
     except (ValueError, TypeError, AttributeError):
         return Extras()

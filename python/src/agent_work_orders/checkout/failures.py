@@ -20,12 +20,6 @@ _PATTERNS: tuple[tuple[str, FailureClass, str, str], ...] = (
         "Check the address, that the repository still exists, and that the GitHub token may see it.",
     ),
     (
-        r"(error:|HTTP) 30[12378]\b|unable to update url base from redirection",
-        FailureClass.GIT,
-        "The repository has moved to another address.",
-        "File the work order with the repository's new address.",
-    ),
-    (
         r"SSL certificate|certificate verif|server certificate",
         FailureClass.NETWORK,
         "The certificate of {host} could not be verified: {last}",
@@ -63,6 +57,10 @@ class Damaged(StepFailed):
     """git stumbled over its own files: the mirror may be damaged. Whoever owns the mirror looks, mends and repeats."""
 
 
+class Moved(StepFailed):
+    """The remote redirects. Nothing was asked of the address that it named."""
+
+
 def smells_of_damage(stderr: str) -> bool:
     """Whether git's words are such as it has for files that are not as it wrote them. The remote's own do not count."""
     return any(_DAMAGE.search(line) for line in stderr.splitlines() if not line.startswith("remote:"))
@@ -73,6 +71,8 @@ def failure(command: str, exit_code: int, stderr: str, host: str) -> StepFailed:
     if _FULL.search(stderr):
         return DiskFull()
     last = _last(stderr) or f"exit code {exit_code}"
+    if re.search(r"(error:|HTTP) 30[12378]\b|unable to update url base from redirection", stderr, re.IGNORECASE):
+        return moved("another address")
     for pattern, failure_class, sentence, next_action in _PATTERNS:
         if re.search(pattern, stderr, re.IGNORECASE):
             text = sentence.format(host=host or "The host", last=last)
@@ -84,6 +84,14 @@ def failure(command: str, exit_code: int, stderr: str, host: str) -> StepFailed:
         FailureClass.GIT,
         _sentence(f"git {command} failed: {last}"),
         next_action="Read the message; if it does not name a cause in the repository itself, retry the order.",
+    )
+
+
+def moved(where: str) -> Moved:
+    return Moved(
+        FailureClass.GIT,
+        f"The repository has moved to {where}.",
+        next_action="File the work order with the repository's new address.",
     )
 
 

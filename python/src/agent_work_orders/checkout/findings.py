@@ -37,6 +37,8 @@ class Finder:
     def __init__(self, repositories: Path, work_orders: Path) -> None:
         self._repositories, self._work_orders = repositories, work_orders
         self.problems: list[str] = []
+        # Mirrors by the orders of which they hold something.
+        self.remembering: dict[str, list[Path]] = {}
 
     def places(self) -> list[Place]:
         remembered: dict[str, float] = {}
@@ -56,6 +58,7 @@ class Finder:
                 orders = orders_in(path)
                 for order_id, at in orders.items():
                     remembered[order_id] = max(at, remembered.get(order_id, 0.0))
+                    self.remembering.setdefault(order_id, []).append(path)
                 used_at = max(_at(path), _at(path / "awo"), _at(path / "awo" / "fetched.json"))
                 yield Place(Kind.MIRROR, entry.name, path, used_at, "orders have work in it" if orders else None)
             elif entry.name.startswith(".") and entry.name.endswith(".tmp"):

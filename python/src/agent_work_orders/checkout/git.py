@@ -36,6 +36,9 @@ _ASKPASS = """\
 case "$1" in
 "Username for '$AWO_GIT_ORIGIN'"*) printf '%s\\n' "$AWO_GIT_USER" ;;
 "Password for '$AWO_GIT_USER_ORIGIN'"*) printf '%s\\n' "$AWO_GIT_TOKEN" ;;
+# As git-lfs asks, which names the path as well.
+"Username for \\"$AWO_GIT_ORIGIN\\""*|"Username for \\"$AWO_GIT_ORIGIN/"*) printf '%s\\n' "$AWO_GIT_USER" ;;
+"Password for \\"$AWO_GIT_USER_ORIGIN\\""*|"Password for \\"$AWO_GIT_USER_ORIGIN/"*) printf '%s\\n' "$AWO_GIT_TOKEN" ;;
 *) exit 1 ;;
 esac
 """

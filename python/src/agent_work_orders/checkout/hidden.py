@@ -21,7 +21,7 @@ PUSH_LIMIT = timedelta(minutes=2)
 
 @dataclass(frozen=True)
 class Found:
-    """A commit of the order's that the remote has, in the mirror by now; `pushed` is where the order's branch stands."""
+    """A commit of the order's, in the mirror by now; `pushed` is where the order's branch stands on the remote."""
 
     commit: str
     pushed: str | None

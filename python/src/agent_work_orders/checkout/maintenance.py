@@ -3,18 +3,18 @@ cost of an object: checkouts borrow from mirrors, and no mirror knows what from 
 
 import json
 import logging
-import os
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from shutil import rmtree
 
 import anyio
+from anyio import Event as Signal
 from anyio.to_thread import run_sync
 
 from ..domain.errors import StepFailed
-from ..ports import MirrorView, Signal
-from . import disk, refs, removal
+from ..ports import MirrorView
+from . import disk, removal
 from .findings import orders_in
 from .git import Git
 from .repair import BROUGHT_OVER
@@ -58,35 +58,37 @@ async def maintain(git: Git, mirror: Path, limit: timedelta) -> bool:
         return False
     name = mirror.name.removesuffix(".git")
     in_use, packing = mirror.with_name(f"{name}.use.lock"), mirror.with_name(f"{name}.pack.lock")
-    # Shared with all who lean on it, so that nobody exchanges the mirror meanwhile.
-    async with disk.held(in_use, lambda: False, shared=True):
-        async with disk.held(packing, lambda: not _is_due(mirror)) as ours:
-            if not ours:
-                return False
-            began = time.monotonic()
-            try:
-                await run_sync(_clear_drafts, mirror)
-                await _pack(git, mirror, limit)
-            except StepFailed as failure:
-                # Whoever stumbles over damage for an order mends it: that one has the credential for a new clone.
-                logger.warning("%s could not be packed: %s", mirror.name, failure.message)
-                return False
-            finally:
-                disk.make_directory(mirror / "awo")
-                (mirror / "awo" / "maintained").touch()
-            logger.info("%s was packed in %.1f s.", mirror.name, time.monotonic() - began)
-            return True
+    # Shared with all who lean on it, so that nobody exchanges the mirror meanwhile; and one packs at a time.
+    shared = disk.held(in_use, lambda: False, shared=True)
+    async with shared, disk.held(packing, lambda: not _is_due(mirror)) as ours:
+        return ours and await _packed(git, mirror, limit)
+
+
+async def _packed(git: Git, mirror: Path, limit: timedelta) -> bool:
+    began = time.monotonic()
+    try:
+        await run_sync(_clear_drafts, mirror)
+        await _pack(git, mirror, limit)
+    except StepFailed as failure:
+        # Whoever stumbles over damage for an order mends it: that one has the credential for a new clone.
+        logger.warning("%s could not be packed: %s", mirror.name, failure.message)
+        return False
+    finally:
+        disk.make_directory(mirror / "awo")
+        (mirror / "awo" / "maintained").touch()
+    logger.info("%s was packed in %.1f s.", mirror.name, time.monotonic() - began)
+    return True
 
 
 async def _pack(git: Git, mirror: Path, limit: timedelta) -> None:
     thrifty = {"pack.threads": "1", "pack.windowMemory": "128m", "core.commitGraph": "true"}
     if not any((mirror / "objects" / "pack").glob("*.promisor")):
         # Joins small packs and loose objects, needed by a ref or not; a large pack is left alone.
-        words = ("repack", "--geometric=2", "-d", "-l", "-q", "--no-write-bitmap-index")
-        await git.run(*words, git_dir=mirror, limit=limit, behind=True, settings=thrifty)
+        repack = ("repack", "--geometric=2", "-d", "-l", "-q", "--no-write-bitmap-index")
+        await git.run(*repack, git_dir=mirror, limit=limit, behind=True, settings=thrifty)
     if not (mirror / "shallow").exists():
-        words = ("commit-graph", "write", "--reachable", "--split", "--no-progress")
-        await git.run(*words, git_dir=mirror, limit=limit, behind=True, settings=thrifty)
+        graph = ("commit-graph", "write", "--reachable", "--split", "--no-progress")
+        await git.run(*graph, git_dir=mirror, limit=limit, behind=True, settings=thrifty)
 
 
 def mirrors_in(directory: Path) -> list[Path]:
@@ -99,7 +101,8 @@ def views_of(directory: Path) -> list[MirrorView]:
     for path in mirrors_in(directory):
         key = disk.read_inside(path, ["awo", "key"], 4096)
         if key is not None:
-            found.append(MirrorView(key.decode("utf-8", "replace"), size_of(path), _fetched_at(path), len(orders_in(path))))
+            name, orders = key.decode("utf-8", "replace"), len(orders_in(path))
+            found.append(MirrorView(name, size_of(path), _fetched_at(path), orders))
     return found
 
 

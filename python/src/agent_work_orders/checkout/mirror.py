@@ -25,6 +25,7 @@ from . import disk, refs, repair
 from .child import Progress
 from .failures import Damaged, failure, refused, smells_of_damage
 from .git import Git, Remote
+from .remote_moves import following
 
 T = TypeVar("T")
 logger = logging.getLogger("archon.awo")
@@ -164,7 +165,8 @@ class Mirror:
         async with disk.held(self._lock, lambda: self.fresh(freshness, asked_at) is not None) as ours:
             if ours:
                 known = await run_sync(self.path.is_dir)
-                await (self._fetch(remote, progress) if known else self._clone(remote, progress))
+                bring = self._fetch if known else self._clone
+                await following(self._git, remote, lambda there: bring(there, progress), self._say)
         fetched = self.fresh(timedelta.max, 0.0)
         if fetched is None:
             raise refused("The mirror of the repository vanished while it was being fetched", "Retry the order.")
@@ -235,12 +237,13 @@ class Mirror:
                 return
             if self.remote is None:
                 raise damaged
-            await self._clone(self.remote, lambda phase, percent: None)
+            await following(self._git, self.remote, lambda there: self._clone(there, lambda *said: None), self._say)
             self._say(f"The server's copy of the repository was damaged ({problem}); it was cloned anew.")
 
     def _say(self, sentence: str) -> None:
         logger.warning("%s: %s", self.name, sentence)
-        self._notes.append(sentence)
+        if sentence not in self._notes:
+            self._notes.append(sentence)
 
     def is_partial(self) -> bool:
         """Whether it was cloned without the contents of files."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from anyio.to_thread import run_sync
 
 from ..domain.repository import Repository, RepositoryOptions
-from . import disk, partial, sparse
+from . import disk, lfs, partial, sparse
 from .child import Progress
 from .extras import Extras
 from .failures import refused
@@ -88,6 +88,7 @@ class Opening:
         taken = await run_sync(self._begin, key, start)
         if taken is None or taken.commit != start:
             await self._fill(start)
+        large = await self._fetch_large(start)
         config, mirrors, notes = await self._fetch_submodules(start)
         extras = Extras(
             sparse=self.subdir,
@@ -95,6 +96,7 @@ class Opening:
             hidden=taken.hidden if taken else (),
             placed=tuple(self.options.files),
             submodules=mirrors,
+            large=large,
         )
         if key != extras.set_up:
             hidden = await self.shop.set_ups.restore(self.mirror, key, self.root)
@@ -128,6 +130,14 @@ class Opening:
             view = self.mirror.order_dir(self.order_id) / "view"
             await run_sync(sparse.write_view, view, self.subdir)
         await self.shop.read_tree(start, mirror=self.mirror, root=self.root, view=view, progress=self.progress)
+
+    async def _fetch_large(self, start: str) -> dict[str, lfs.Stamp] | None:
+        shop = self.shop
+        if not self.options.lfs:
+            return None
+        return await lfs.fetch(
+            shop.git, self.mirror, self.remote, start, self.root, shop.owner, self.progress, shop.limit
+        )
 
     async def _fetch_submodules(self, start: str) -> tuple[str, dict[str, str], tuple[str, ...]]:
         """Lines for the order's configuration, mirrors by path, and what there is to say."""

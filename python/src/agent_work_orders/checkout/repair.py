@@ -109,7 +109,8 @@ async def bring_over(git: Git, old: Path, new: Path, limit: timedelta) -> list[s
             await run_sync(_keep, new, names)
             continue
         # One bad object must not cost the rest: the base first, then whatever stands on it.
-        ours = [name for name in sorted(names, key=_base_first) if await _carry(git, old, new, {names[name]}, known, limit)]
+        in_turn = sorted(names, key=_base_first)
+        ours = [name for name in in_turn if await _carry(git, old, new, {names[name]}, known, limit)]
         await run_sync(_keep, new, {name: names[name] for name in ours})
         lost += [name for name in names if name not in ours]
         logger.warning("Of %s only %s could be read in the damaged mirror %s.", order_id, ours or "nothing", old.name)

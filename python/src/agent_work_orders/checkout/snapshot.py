@@ -16,6 +16,7 @@ from . import disk, refs, sparse
 from .extras import Extras
 from .failures import refused
 from .git import Git
+from .lfs import Stamp
 from .placed import hiding
 from .submodules import index_of
 
@@ -71,6 +72,7 @@ class Snapshotter:
         if self.extras.sparse:
             await self._notice_outside()
         await self._notice_submodules()
+        await run_sync(self._notice_large)
         words = ("ls-files", "-z", "--modified", "--deleted", "--others", "--exclude-standard")
         listing = await self._git(*words, *self._hidden())
         changed, gone, directories = await run_sync(self._sort, listing)
@@ -150,6 +152,11 @@ class Snapshotter:
 
     def _note_submodule(self, path: bytes) -> None:
         self.note(f"The submodule {_shown(path)} was changed; submodules are left as they are.")
+
+    def _notice_large(self) -> None:
+        for path, known in (self.extras.large or {}).items():
+            if Stamp.of(self.root / path) not in (known, None):
+                self.note(f"The large file {_shown(os.fsencode(path))} was changed; Git LFS files are left as they are.")
 
     async def _notice_outside(self) -> None:
         """Looks again at files outside of a sparse checkout that are on disk all the same."""

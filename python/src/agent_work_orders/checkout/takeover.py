@@ -15,6 +15,7 @@ from .child import Progress
 from .git import Git, Remote
 from .hidden import Found, HiddenRef
 from .mirror import Mirror, OrderState
+from .remote_moves import following
 
 
 async def take_over(
@@ -35,15 +36,16 @@ async def take_over(
     if await _is_at_hand(mirror, order_id, commits[-1]):
         return TakenOver(complete=True)
     await mirror.refresh(remote, freshness, progress)
-    found = await HiddenRef(git, mirror, order_id).take(remote, branch, commits, progress)
+    hidden, notes = HiddenRef(git, mirror, order_id), mirror.notes()
+    found = await following(git, remote, lambda there: hidden.take(there, branch, commits, progress), notes.append)
     if found is None or not await mirror.descends(found.commit, order.base_commit):
         return TakenOver(complete=False)
     state = mirror.state(order_id)
     if state and state.ready:
         await save_what_is_here()
     await run_sync(_begin_from, mirror, order_id, found, OrderState(order.base_branch, order.base_commit, ready=False))
-    note = f"Goes on from the checkpoint {found.commit[:12]} that another server had pushed."
-    return TakenOver(found.commit == commits[-1], (note,))
+    notes.append(f"Goes on from the checkpoint {found.commit[:12]} that another server had pushed.")
+    return TakenOver(found.commit == commits[-1], tuple(dict.fromkeys(notes)))
 
 
 async def _is_at_hand(mirror: Mirror, order_id: str, commit: str) -> bool:

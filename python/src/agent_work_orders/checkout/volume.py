@@ -46,6 +46,8 @@ class DiskVolume:
         self._git = Git(self._server, git, timedelta(minutes=2), None, process_marks)
         # By path: when it was measured, the directory's own stamp then, and bytes.
         self._sizes: dict[Path, tuple[float, int, int]] = {}
+        # Mirrors that hold something of an order, as the last look around found them.
+        self._remembering: dict[str, list[Path]] | None = None
 
     def alone(self) -> AbstractContextManager[bool]:
         """See ports.Volume."""
@@ -75,6 +77,7 @@ class DiskVolume:
         """See ports.Volume. Measures in slices: nothing else on the server waits for it."""
         finder = Finder(self._repositories, self._work_orders)
         places = await run_sync(finder.places)
+        self._remembering = finder.remembering
         left = iter(places)
         sizes: dict[Path, int] = {}
         while await run_sync(self._measure_some, left, sizes, abandon_on_cancel=True):
@@ -126,7 +129,7 @@ class DiskVolume:
 
     async def unsaved(self, order_id: str, *, changed: bool) -> str | None:
         """See ports.Volume."""
-        mirrors = await run_sync(lambda: list(self._mirrors_of(order_id)))
+        mirrors = await run_sync(self._mirrors_of, order_id)
         for mirror in mirrors:
             try:
                 reason = await self._unsaved_in(mirror, order_id)
@@ -152,12 +155,12 @@ class DiskVolume:
         found = await self._git.run("rev-list", "--max-count=1", *words, git_dir=mirror)
         return "it has commits that no remote has" if found.stdout.strip() else None
 
-    def _mirrors_of(self, order_id: str) -> Iterable[Path]:
-        for mirror in sorted(self._mirrors.glob("*.git")):
-            if disk.is_directory(mirror) and (
-                disk.is_directory(mirror / "awo" / order_id) or refs.refs_below(mirror, f"refs/awo/{order_id}/")
-            ):
-                yield mirror
+    def _mirrors_of(self, order_id: str) -> list[Path]:
+        """Those that had something of the order's at the last look around, or have it now if there was none."""
+        if self._remembering is not None:
+            return self._remembering.get(order_id, [])
+        mirrors = [mirror for mirror in sorted(self._mirrors.glob("*.git")) if disk.is_directory(mirror)]
+        return [mirror for mirror in mirrors if order_id in orders_in(mirror)]
 
     # --- Removing
 
@@ -211,7 +214,7 @@ class DiskVolume:
 
     async def _forget(self, order_id: str) -> None:
         """What the mirrors hold of an order: refs and the server's own notes. Objects stay until they are packed."""
-        for mirror in await run_sync(lambda: list(self._mirrors_of(order_id))):
+        for mirror in await run_sync(self._mirrors_of, order_id):
             async with disk.held(self._mirrors / f"{mirror.name.removesuffix('.git')}.lock", lambda: False):
                 await run_sync(_forget_in, mirror, order_id)
                 packed = await run_sync(refs.refs_below, mirror, f"refs/awo/{order_id}/")

@@ -61,9 +61,6 @@ def options_problems(options: RepositoryOptions) -> list[FieldProblem]:
     found = [(f"environment.{name}", variable_problem(name, value)) for name, value in options.environment.items()]
     found += [(f"files.{path}", file_problem(path, text)) for path, text in options.files.items()]
     found += [(f"setup_inputs.{path}", file_problem(path, "")) for path in options.setup_inputs]
-    for name in ("setup_command", "cleanup_command"):
-        if "\0" in (getattr(options, name) or ""):
-            found.append((name, "must not contain a NUL"))
     return [FieldProblem(field, problem) for field, problem in found if problem]
 
 

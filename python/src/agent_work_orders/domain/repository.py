@@ -101,7 +101,8 @@ class RepositoryOptions(BaseModel):
         int | None, Field(strict=True, ge=1, le=1_000_000, description="Commits of history kept; all when unset.")
     ] = None
     sparse: Annotated[
-        bool, Field(description="Whether orders with a working_subdir have only that part of the files on disk.")
+        bool,
+        Field(strict=True, description="Whether orders with a working_subdir have only that part of the files on disk."),
     ] = True
     prepared_checkouts: Annotated[
         int | None,

@@ -290,10 +290,6 @@ class WorkOrder(BaseModel):
     next_step: int = Field(default=1, exclude=True)
     rev: int = Field(default=0, exclude=True)
 
-    def steps(self) -> tuple[StepPlan, ...]:
-        """The plan of this order's steps; `step_order` counts them from 1."""
-        return plan_steps(self.workflow_type, self.selected_commands)
-
 
 class Step(BaseModel):
     """One step of one attempt, as everybody reads it."""

@@ -26,8 +26,8 @@ class MustAsk(MustWait):
 async def pass_gate(progress: Progress, step_order: int) -> None:
     """MustAsk where a gate stands before this step and nobody has approved what there is now.
 
-    What was approved once is not asked again, however often the order comes by: it is the plan or the commit that
-    counts, and a changed one is another question.
+    What was approved once is not asked again, however often the order comes by: it is the plan, the commit that was
+    verified, or else the files that count, and changed ones are another question.
     """
     places = gate_places(progress.plan)
     gate = next((gate for gate in progress.order.approval_gates if places.get(gate) == step_order), None)
@@ -85,7 +85,7 @@ async def _about_push(progress: Progress, step_order: int) -> Asking | None:
             additions=added,
             deletions=deleted,
         ),
-        subject=head,
+        subject=head if progress.evidence or progress.checkpoint is None else progress.checkpoint.tree,
         back_to=step_order - 1,
         message="The push waits for an approval.",
         next_action="Read the diff; approve it, send it back with a comment, or reject it.",

@@ -52,7 +52,10 @@ class Sharing:
 
     async def _saved_commits(self) -> list[str]:
         """Every commit that a run of the order wrote down, the newest last."""
-        kinds = {CheckpointSaved.kind: CheckpointSaved, BranchPushed.kind: BranchPushed}
+        kinds: dict[str, type[CheckpointSaved] | type[BranchPushed]] = {
+            CheckpointSaved.kind: CheckpointSaved,
+            BranchPushed.kind: BranchPushed,
+        }
         told = await patiently(
             lambda: self._tools.store.events(
                 self._claim.order_id, before_seq=self._journal.last_seq + 1, kinds=frozenset(kinds)
@@ -81,9 +84,7 @@ class Sharing:
         try:
             with anyio.fail_after(within):
                 # Others can read the remote: what must not be pushed as a branch must not be pushed at all.
-                problems = problems_of(
-                    await checkout.diff(commit), self._tools.redactor, (await self._options()).files
-                )
+                problems = problems_of(await checkout.diff(commit), self._tools.redactor, (await self._options()).files)
                 if problems:
                     return f"It must not be pushed: {'; '.join(problems)[:300]}."
                 token = await self._token()

@@ -63,6 +63,13 @@ class PretendCheckouts(Checkouts):
         return self.kept
 
 
+class NoSecrets:
+    """Nobody saved any."""
+
+    async def get(self, name: str, repository: Repository | None = None) -> str | None:
+        return None
+
+
 @dataclass
 class Bench:
     """Everything a test of the API turns: the policy, the health, the store, and a client."""
@@ -147,7 +154,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
             agent=nobody,
             checks=nobody,
             forge=nobody,
-            secrets=nobody,
+            secrets=NoSecrets(),
             redactor=Redactor(),
             limits=nobody,
             repository=lambda url: parse_repository_url(url, hosts),

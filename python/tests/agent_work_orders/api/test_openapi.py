@@ -65,6 +65,9 @@ def test_every_route_of_the_contract_is_there_once(document: Json) -> None:
         "PUT /api/awo/settings/secrets/{name}",
         "DELETE /api/awo/settings/secrets/{name}",
         "POST /api/awo/settings/test/{subject}",
+        "POST /api/awo/cleanup",
+        "POST /api/awo/session",
+        "DELETE /api/awo/session",
     }
 
 

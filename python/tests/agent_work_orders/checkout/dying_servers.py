@@ -7,6 +7,7 @@ directory or starts a process, as the interpreter's own audit events tell. Says 
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from itertools import count
@@ -86,7 +87,7 @@ def die_at(step: int, volume: Path) -> None:
 
 def in_a_server(act: Act, volume: Path, host: str, dies_at: int = 0) -> int:
     """Exit code of a process of its own; negative for the signal that ended it."""
-    pid = os.fork()
+    pid = os.fork()  # noqa: TID251 - no thread runs in this program before it
     if pid == 0:
         code = 1
         try:
@@ -94,6 +95,9 @@ def in_a_server(act: Act, volume: Path, host: str, dies_at: int = 0) -> int:
                 die_at(dies_at, volume)
             anyio.run(act, volume, host)
             code = 0
+        except BaseException:
+            traceback.print_exc()
+            raise
         finally:
             os._exit(code)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])

@@ -1,4 +1,4 @@
-"""Another server on the same volume, as a program that may be killed meanwhile: `other_server <what> <volume> <host> <git>`.
+"""Another server on the same volume, as a program that may be killed: `other_server <what> <volume> <host> <git>`.
 
 It opens an order's checkout, or several, packs the mirrors, or holds a lock until it is killed.
 """
@@ -38,9 +38,7 @@ async def run(what: str, volume: Path, host: str, git: str) -> None:
 
 
 async def open_one(volume: Path, host: str, git: str) -> str:
-    checkouts = GitCheckouts(
-        volume, freshness=lambda: timedelta(0), insecure_hosts=lambda: frozenset({host}), git=git
-    )
+    checkouts = GitCheckouts(volume, freshness=lambda: timedelta(0), insecure_hosts=lambda: frozenset({host}), git=git)
     repository = Repository(url=f"http://{host}/team/sample", host=host, owner="team", name="sample")
     return (await checkouts.open(an_order(), repository, "awo/x", None, lambda *_: None)).base_commit
 

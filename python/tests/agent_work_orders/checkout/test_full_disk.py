@@ -1,15 +1,15 @@
 """A disk that really is full, read-only or in pieces: small volumes that each test mounts for itself, where it may."""
 
-import errno
 import os
 import subprocess
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import IO
 
 import pytest
 
-from src.agent_work_orders.checkout import GitCheckouts, Room
+from src.agent_work_orders.checkout import Room
 from src.agent_work_orders.checkout.space import space_of
 from src.agent_work_orders.domain.errors import DiskFull, FailureClass, MustWait, StepFailed
 from src.agent_work_orders.domain.retention import Marks
@@ -37,12 +37,14 @@ class Volume:
         filler = self.path / "filler"
         with filler.open("ab", buffering=0) as file:
             for size in (65536, 4096, 1):
-                try:
-                    while True:
-                        file.write(os.urandom(size))
-                except OSError as error:
-                    assert error.errno == errno.ENOSPC
+                with pytest.raises(OSError, match="No space left"):
+                    write_for_ever(file, size)
         return filler
+
+
+def write_for_ever(file: IO[bytes], size: int) -> None:
+    while True:
+        file.write(os.urandom(size))
 
 
 @pytest.fixture
@@ -73,10 +75,6 @@ def opener(host: GitHost, volume: Volume, marks: Marks | None = None, freshness:
     return Opener(host, a_server(host, repositories, freshness, room=room))
 
 
-def checkouts_of(opened: Opener) -> GitCheckouts:
-    return opened.checkouts
-
-
 def assert_sound(mirror: Path) -> None:
     git(mirror, "fsck", "--full", "--no-dangling")
 
@@ -84,8 +82,7 @@ def assert_sound(mirror: Path) -> None:
 def half_written(volume: Volume) -> list[str]:
     """What a writer left that did not come to its end."""
     names = [path for path in volume.path.rglob("*") if path.name.endswith((".tmp", ".lock", ".git.lock"))]
-    pieces = [path for path in volume.path.rglob("tmp_*")]
-    return [path.name for path in names + pieces if path.stat().st_size or path.is_dir()]
+    return [path.name for path in [*names, *volume.path.rglob("tmp_*")] if path.stat().st_size or path.is_dir()]
 
 
 async def test_a_disk_that_fills_up_in_the_middle_of_a_clone(host: GitHost, mounted: Callable[[str], Volume]) -> None:

@@ -12,6 +12,7 @@ from src.agent_work_orders.ports import TakenOver
 
 from .conftest import SAMPLE, a_server, an_order, mirror_of
 from .git_host import GitHost, git
+from .test_push import files_with
 
 pytestmark = pytest.mark.anyio
 
@@ -31,9 +32,7 @@ class Server:
         return await self.checkouts.open(order, self.host.repository(), BRANCH, None, lambda *_: None)
 
     async def take_over(self, order: WorkOrder, *commits: str) -> TakenOver:
-        return await self.checkouts.take_over(
-            order, self.host.repository(), BRANCH, None, commits, lambda *_: None
-        )
+        return await self.checkouts.take_over(order, self.host.repository(), BRANCH, None, commits, lambda *_: None)
 
     async def unshare(self, order: WorkOrder) -> None:
         await self.checkouts.unshare(order, self.host.repository(), None)
@@ -216,7 +215,7 @@ async def test_a_remote_that_wants_no_such_refs_is_a_refusal_in_its_own_words(ho
     host.create(files=SAMPLE)
     git(host.bare(), "config", "transfer.hideRefs", "refs/awo")
     first = await one.open(an_order())
-    with pytest.raises(StepFailed, match="refused the checkpoint: .*hidden ref") as caught:
+    with pytest.raises(StepFailed, match=r"refused the checkpoint: .*hidden ref") as caught:
         await first.share(await written(first, "x"), None)
     assert caught.value.failure_class is FailureClass.CONFLICT
 
@@ -244,5 +243,4 @@ async def test_sharing_needs_the_token_and_shows_it_to_nobody(host: GitHost, one
         await first.share(saved, None)
     assert caught.value.failure_class is FailureClass.AUTH
     await first.share(saved, TOKEN)
-    kept = [path for path in tmp_path.rglob("*") if path.is_file() and b"ghp_" in path.read_bytes()]
-    assert kept == []
+    assert files_with(b"ghp_", tmp_path) == []

@@ -89,7 +89,9 @@ async def test_of_a_partial_mirror_a_sparse_checkout_fetches_its_part_alone(
     assert git(host.bare(), "diff", "--name-only", "main", "awo/x") == "docs/guide.md"
 
 
-async def test_the_token_fetches_contents_and_is_kept_nowhere(host: GitHost, volume: Path, partly: GitCheckouts) -> None:
+async def test_the_token_fetches_contents_and_is_kept_nowhere(
+    host: GitHost, volume: Path, partly: GitCheckouts
+) -> None:
     with_history(host)
     host.token = "ghp_partialpartialpartial"
     for number in range(2):

@@ -1,4 +1,4 @@
-"""Damage that disks and power cuts do to a mirror: found by whoever stumbles over it, mended, and nobody's work lost."""
+"""Damage that disks and power cuts do to a mirror: found by who stumbles over it, mended, and nobody's work lost."""
 
 import shutil
 from collections.abc import Callable
@@ -234,7 +234,7 @@ async def test_a_server_that_died_between_the_two_renames_of_a_repair_loses_noth
 async def test_a_mirror_that_cannot_be_cloned_anew_stays_as_it_is_until_it_can(
     begun: tuple[WorkOrder, GitCheckout, str], host: GitHost, open_checkout: Opener, volume: Path
 ) -> None:
-    order, checkout, saved = begun
+    _, checkout, saved = begun
     lose_packs(mirror_of(volume))
     host.status = 503
     (checkout.root / "more.txt").write_text("more")

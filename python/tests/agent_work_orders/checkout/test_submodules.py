@@ -101,7 +101,7 @@ async def test_an_address_that_no_order_could_have_is_not_asked(
 
 async def test_a_submodule_that_is_not_there_fails_the_order_by_its_name(host: GitHost, fetching: GitCheckouts) -> None:
     with_submodule(host, "../nowhere", "1" * 40)
-    with pytest.raises(StepFailed, match="The submodule vendor/lib could not be fetched: .*not found") as caught:
+    with pytest.raises(StepFailed, match=r"The submodule vendor/lib could not be fetched: .*not found") as caught:
         await opened(fetching, host, submodules=True)
     assert caught.value.failure_class is FailureClass.GIT
 

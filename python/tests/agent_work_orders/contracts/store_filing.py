@@ -74,8 +74,22 @@ class Filing:
             assert getattr(order, name) == getattr(request, name), name
         assert (order.repository_url, order.repository_key) == (new.repository_url, "github.com/owner/name")
         assert order.selected_commands == ("create-branch", "execute", "verify", "commit"), "as planned"
-        assert order.steps() == request.steps()
         assert order.sandbox_identifier
+
+    @clause(1, 2)
+    async def test_an_operators_workflow_brings_its_own_steps_and_defaults_are_not_what_was_asked(
+        self, world: World
+    ) -> None:
+        asked = new_order(key="theirs")
+        filled = asked.request.model_copy(update={"workflow_type": "docs", "model": "opus"})
+        new = replace(asked, request=filled, asked=asked.request, step_names=("look", "write-docs"), gates=())
+        order = (await world.store.enqueue(new)).order
+        assert (order.workflow_type, order.model) == ("docs", "opus")
+        assert order.selected_commands == ("look", "write-docs")
+        # The same request, filled up with other defaults since.
+        later = replace(new, order_id=new_order_id(), request=asked.request.model_copy(update={"model": "haiku"}))
+        again = await world.store.enqueue(later)
+        assert (again.order, again.created) == (order, False)
 
     @clause(1)
     async def test_an_order_for_later_is_scheduled(self, world: World) -> None:

@@ -47,6 +47,12 @@ def test_claims_cancels_reaps_and_filings_together_never_lock_each_other_out(pro
         steps = (
             ('select awo_append_v1(%s, %s, %s, \'[["agent_spoke", null, "{}"]]\')', (found["order"]["last_seq"] + 1,)),
             ("select awo_start_step_v1(%s, %s, 1, 'execute', 'claude')", ()),
+            (
+                "select awo_write_v1(%s, %s, 0.05, %s, "
+                '\'{"step_order": 2, "step_name": "execute", "agent_name": "claude"}\', \'{"base_branch": "main"}\', '
+                "'[]', '[[\"agent_spoke\", null, \"{}\"]]', null)",
+                (found["order"]["last_seq"] + 2,),
+            ),
             ("select awo_renew_v1(%s, %s, 0.05)", ()),
             ("select awo_release_v1(%s, %s)", ()),
         )

@@ -10,11 +10,12 @@ import anyio
 import pytest
 from anyio import to_thread
 
-from src.agent_work_orders.domain.errors import NotFound, StoreUnavailable
+from src.agent_work_orders.domain.errors import LostLease, NotFound, StoreUnavailable
 from src.agent_work_orders.domain.registry import Configuration, Verification
 from src.agent_work_orders.domain.repository import RepositoryOptions
 from src.agent_work_orders.domain.status import Status, StepStatus
 from src.agent_work_orders.domain.work_order import Artifact, OrderChanges
+from src.agent_work_orders.ports import Batch, StepStart
 from src.agent_work_orders.store.answers import Unexpected
 from src.agent_work_orders.store.supabase import SupabaseStore
 from src.agent_work_orders.store.transport import Transport
@@ -73,6 +74,10 @@ async def test_whatever_befalls_every_first_call_everything_happens_once(
     await store.put_artifact(
         first, Artifact(artifact_id="a", artifact_type="prompt", path="prompts/a", size_bytes=1, created_at=None)
     )
+    batch = Batch(
+        last_seq + 1, StepStart(2, "execute", "claude"), drafts=tuple(drafts(2)), finished=result(2, cost_usd=0.5)
+    )
+    assert (await store.write(first, batch, LEASE)).last_seq == last_seq + 2
     await store.renew(first, LEASE)
     await store.release(first)
     second = await claim_next(store)
@@ -88,12 +93,12 @@ async def test_whatever_befalls_every_first_call_everything_happens_once(
     assert done.status is Status.COMPLETED
     assert last_seq == first.order.last_seq + 5
     assert first.token < second.token < third.token
-    assert (done.cost_usd, done.attempt) == (0.25, 2)
+    assert (done.cost_usd, done.attempt) == (0.75, 2)
     assert await kinds(store, done.agent_work_order_id) == [
-        "order_enqueued", "order_claimed", *["agent_spoke"] * 5, "order_claimed", "order_waiting", "order_resumed",
+        "order_enqueued", "order_claimed", *["agent_spoke"] * 7, "order_claimed", "order_waiting", "order_resumed",
         "order_claimed", "order_finished", "order_resumed", "order_claimed", "order_finished",
     ]  # fmt: skip
-    assert [step.status for step in await store.steps(first.order_id)] == [StepStatus.COMPLETED]
+    assert [step.status for step in await store.steps(first.order_id)] == [StepStatus.COMPLETED] * 2
     assert len(await store.artifacts(first.order_id)) == 1
     assert len(await store.audit_page(10)) == 1
     await store.delete(done.agent_work_order_id)
@@ -276,9 +281,50 @@ async def test_who_waits_hears_what_another_server_brings(project: Project, stor
                 await anyio.wait_all_tasks_blocked()
                 await other.record(claim, OrderChanges(git_branch_name="awo/1"))
             async with anyio.create_task_group() as group:
-                group.start_soon(other.wait_for_cancel, claim.order_id, LONG)
+                group.start_soon(store.wait_for_cancel, claim.order_id, LONG)
                 await anyio.wait_all_tasks_blocked()
-                await store.cancel(claim.order_id)
+                await other.cancel(claim.order_id)
+
+
+async def test_the_holder_of_an_order_looks_for_nothing_and_hears_of_a_cancel_when_it_renews(
+    project: Project, store: SupabaseStore
+) -> None:
+    async with SupabaseStore.open(project.url, project.service_key) as other:
+        claim = await file_and_claim(store)
+        project.gateway.requests.clear()
+        async with anyio.create_task_group() as group:
+            group.start_soon(store.wait_for_cancel, claim.order_id, timedelta(seconds=2))
+            group.start_soon(store.wait_for_events, claim.order_id, claim.order.last_seq, timedelta(seconds=2))
+        assert project.gateway.requests.total() == 0
+        await other.cancel(claim.order_id)
+        assert (await store.write(claim, Batch(3, drafts=tuple(drafts(1))), LEASE)).renewal.cancel_requested
+        with anyio.fail_after(5):
+            await store.wait_for_cancel(claim.order_id, LONG)
+
+
+async def test_who_follows_an_order_that_its_holder_loses_hears_what_the_next_one_writes(
+    project: Project, store: SupabaseStore
+) -> None:
+    async with SupabaseStore.open(project.url, project.service_key) as other:
+        claim = await file_and_claim(store)
+        end = claim.order.last_seq
+        async with anyio.create_task_group() as group:
+            group.start_soon(follow_to, store, claim.order_id, end, end + 3)
+            await anyio.wait_all_tasks_blocked()
+            await other.reap(10, [claim.worker_id])
+            with pytest.raises(LostLease):
+                await store.renew(claim, LEASE)
+            taken = await claim_next(other)
+            await other.append(taken, taken.order.last_seq + 1, drafts(1))
+
+
+async def follow_to(store: SupabaseStore, order_id: str, after_seq: int, last_seq: int) -> None:
+    """As a stream does."""
+    with anyio.fail_after(30):
+        while after_seq < last_seq:
+            await store.wait_for_events(order_id, after_seq, LONG)
+            for event in await store.events(order_id, after_seq=after_seq):
+                after_seq = event.seq
 
 
 async def test_the_stream_of_an_order_that_runs_here_asks_the_database_for_nothing(

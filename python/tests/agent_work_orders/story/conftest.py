@@ -19,6 +19,9 @@ from .scripts import FILES, Json
 __all__ = ["s3_endpoint"]
 
 
+TRACED_HOST = ("-m", "tests.agent_work_orders.story.traced_host")
+
+
 class MakeRepository(Protocol):
     def __call__(
         self, files: Mapping[str, str | bytes] = ..., *, default_branch: str = ..., private: bool = ...
@@ -53,6 +56,19 @@ def start_archon(stage: Stage, tmp_path: Path) -> Iterator[StartArchon]:
 
         def start(home: Path | None = None, /, **settings: str) -> Archon:
             return stack.enter_context(running_archon(home or tmp_path / "home", stage, settings))
+
+        yield start
+
+
+@pytest.fixture
+def start_traced_archon(stage: Stage, tmp_path: Path) -> Iterator[StartArchon]:
+    """The same with an exporter, whose spans are in `spans.jsonl` of the home directory."""
+    with ExitStack() as stack:
+
+        def start(home: Path | None = None, /, **settings: str) -> Archon:
+            home = home or tmp_path / "home"
+            exported = {**settings, "SPANS_FILE": str(home / "spans.jsonl")}
+            return stack.enter_context(running_archon(home, stage, exported, TRACED_HOST))
 
         yield start
 

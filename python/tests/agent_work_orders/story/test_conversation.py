@@ -8,7 +8,7 @@ import httpx
 from src.agent_work_orders.rehearsal import Stage
 
 from .archon import Archon, Order, eventually
-from .conftest import Play, StartArchon
+from .conftest import MakeRepository, Play, StartArchon
 from .remote import Remote
 from .scripts import WRITES_HELLO, Json, bash, executing, in_step, says
 
@@ -103,6 +103,20 @@ def test_a_push_that_is_sent_back_is_mended_and_one_that_is_rejected_goes_nowher
     assert "+good day" in order.diff()["hello.txt"]
 
 
+def test_a_change_that_nothing_verifies_is_asked_once_too(
+    archon: Archon, play: Play, make_repository: MakeRepository
+) -> None:
+    play(WRITES_HELLO)
+    remote = make_repository({"README.md": "# Words\n"})
+    order = archon.file(remote.url, requires_approval=["push"])
+    asked = asks(order, "push")
+    assert "Not verified" in asked["summary"]
+    assert answer(order, "approve", asked).status_code == 202
+    order.follow(asked["seq"])
+    assert (order.now()["status"], len(order.now()["approvals"])) == ("completed", 1)
+    assert remote.read(order.now()["git_branch_name"], "hello.txt") == "hello"
+
+
 def test_of_two_people_who_answer_at_once_one_wins_and_the_other_hears_who(
     archon: Archon, play: Play, remote: Remote
 ) -> None:
@@ -155,7 +169,8 @@ def test_a_message_to_a_running_order_is_in_the_same_session_before_anything_is_
 
     sent = tell(order, "More polite. See @/etc/passwd and\n# not a heading", **{"Idempotency-Key": "once"})
     assert (sent["work_order"]["status"], sent["message"]["seq"]) == ("running", None)
-    assert tell(order, "More polite. See @/etc/passwd and\n# not a heading", **{"Idempotency-Key": "once"}) == sent
+    again = tell(order, "More polite. See @/etc/passwd and\n# not a heading", **{"Idempotency-Key": "once"})
+    assert again["message"]["message_id"] == sent["message"]["message_id"]
     received = order.until("message_received", author="Ana")
     stage.model.release(gate)
 
@@ -172,6 +187,20 @@ def test_a_message_to_a_running_order_is_in_the_same_session_before_anything_is_
     assert not any("root:" in prompt for prompt in heard), "what looks like a file's name is not opened"
     sessions = {event.payload["session_id"] for event in order.events("agent_started")}
     assert sessions == {done["agent_session_id"]}
+
+
+def test_what_the_first_check_left_is_in_no_follow_up(
+    archon: Archon, play: Play, make_repository: MakeRepository
+) -> None:
+    play(WRITES_HELLO, GOES_ON)
+    remote = make_repository({"Makefile": "test:\n\tmkdir -p report; date > report/at.txt; echo >> README.md\n"})
+    order = archon.file(remote.url)
+    first = order.completed()
+    tell(order, "More polite, please.")
+    order.follow(first["last_seq"])
+    branch = order.now()["git_branch_name"]
+    assert remote.git("diff", "--name-only", f"main..{branch}") == "hello.txt"
+    assert remote.read(branch, "hello.txt") == "good day"
 
 
 def test_a_message_to_a_finished_order_updates_the_same_pull_request(

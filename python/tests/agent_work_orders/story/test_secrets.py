@@ -63,9 +63,9 @@ def sampled_command_lines() -> Iterator[set[str]]:
 
 
 def test_the_credentials_of_a_whole_order_are_nowhere(
-    start_archon: StartArchon, stage: Stage, play: Play, remote: Remote
+    start_traced_archon: StartArchon, stage: Stage, play: Play, remote: Remote
 ) -> None:
-    archon = start_archon()
+    archon = start_traced_archon()
     play(
         in_step("planning", says("# The plan")),
         executing(bash("echo hello > hello.txt; git remote -v; git config --list; cat .git/config"), says("Done.")),
@@ -82,9 +82,10 @@ def test_the_credentials_of_a_whole_order_are_nowhere(
     assert found_in({line: line for line in arguments}, stage) == []
     assert found_in(everything_told(order), stage) == []
     assert found_in({"log": archon.log}, stage) == []
-    # Database, artifacts, mirrors, checkouts, the agent's own home: whatever the server left on the disk.
+    # Spans, database, artifacts, mirrors, checkouts, the agent's own home: whatever the server left on the disk.
     left = files_below(archon.home)
     assert any(path.endswith("awo.db") for path in left)
+    assert any(path.endswith("spans.jsonl") and '"work order"' in text for path, text in left.items())
     assert any(path.endswith(".git/config") for path in left)
     assert found_in(left, stage) == []
     [pull_request] = remote.pull_requests()

@@ -38,7 +38,7 @@ def claimant(servers: tuple[Archon, Archon], worker_id: str) -> tuple[Archon, Ar
 @pytest.mark.parametrize(
     ("step", "pushed", "taken_again"),
     [
-        # In the middle of the first change nothing was saved yet; later the checkpoint is on a hidden ref of the remote.
+        # In the middle of the first change nothing was saved yet; later there is a checkpoint on a hidden ref.
         ("execute", "on", ["execute", "prp-review"]),
         ("prp-review", "on", ["prp-review"]),
         # The plan stands in the database; what was changed died with the other's disk, and is made anew.

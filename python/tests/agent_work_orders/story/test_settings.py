@@ -128,9 +128,9 @@ def test_another_server_on_the_same_files_follows_within_five_seconds(
 
 
 def test_secrets_saved_over_the_api_are_nowhere_after_a_whole_order(
-    start_archon: StartArchon, stage: Stage, play: Play, remote: Remote
+    start_traced_archon: StartArchon, stage: Stage, play: Play, remote: Remote
 ) -> None:
-    archon = start_archon(**NO_SECRETS)
+    archon = start_traced_archon(**NO_SECRETS)
     seen_by_agent = "cat /proc/$PPID/environ | tr '\\0' '\\n' | cut -d= -f1; cat .git/config"
     play(
         in_step("planning", says("# The plan")),

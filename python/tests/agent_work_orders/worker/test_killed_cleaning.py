@@ -43,6 +43,17 @@ def clean_until_killed(yard: Yard, days: float, phase: str, time: int) -> None:
     assert (done.returncode, done.stdout) == (-9, "begun\n"), done.stderr
 
 
+def tool(*words: str) -> bool:
+    """Whether a program of the system's did what it was asked."""
+    return subprocess.run(words, check=False, capture_output=True).returncode == 0
+
+
+def unmount_below(folder: Path) -> None:
+    for line in Path("/proc/mounts").read_text().splitlines():
+        if (mount := line.split(" ")[1]).startswith(str(folder)):
+            assert tool("umount", "--lazy", mount)
+
+
 @pytest.mark.parametrize(
     ("phase", "time"),
     [("renamed", 1), ("renamed", 2), ("told", 1), ("told", 3), ("marked", 1), ("marked", 2), ("deleting", 1),
@@ -81,7 +92,7 @@ async def test_a_cleaning_that_is_killed_is_ended_by_the_next(yard: Yard, phase:
 async def test_what_will_not_go_is_named_and_the_rest_goes(yard: Yard) -> None:
     stuck, free = await yard.completed(), await yard.completed()
     keeper = yard.checkout(stuck) / "sample" / "many" / "1" / "1.txt"
-    if subprocess.run(["chattr", "+i", str(keeper)], check=False, capture_output=True).returncode:
+    if not tool("chattr", "+i", str(keeper)):
         pytest.skip("NO STUBBORN FILE WAS TESTED: chattr +i does not work here; run the tests as root on a disk")
     trash = yard.repositories / ".trash"
     try:
@@ -94,14 +105,14 @@ async def test_what_will_not_go_is_named_and_the_rest_goes(yard: Yard) -> None:
         assert not yard.checkout(stuck).exists()
         assert not yard.checkout(free).exists()
     finally:
-        subprocess.run(["chattr", "-R", "-i", str(trash)], check=False, capture_output=True)
+        tool("chattr", "-R", "-i", str(trash))
     assert (await yard.clean()).problems == []
     assert yard.trash() == []
 
 
 async def test_a_checkout_that_cannot_be_renamed_stays_whole_and_is_named(yard: Yard) -> None:
     stuck, free = await yard.completed(), await yard.completed()
-    if subprocess.run(["chattr", "+i", str(yard.checkout(stuck))], check=False, capture_output=True).returncode:
+    if not tool("chattr", "+i", str(yard.checkout(stuck))):
         pytest.skip("NO STUBBORN DIRECTORY WAS TESTED: chattr +i does not work here; run the tests as root on a disk")
     try:
         yard.pass_days(8)
@@ -111,7 +122,7 @@ async def test_a_checkout_that_cannot_be_renamed_stays_whole_and_is_named(yard: 
         assert len(list(yard.checkout(stuck).glob("sample/many/*/*.txt"))) == 25
         assert await yard.removals(stuck) == []
     finally:
-        subprocess.run(["chattr", "-i", str(yard.checkout(stuck))], check=False, capture_output=True)
+        tool("chattr", "-i", str(yard.checkout(stuck)))
     assert gone(await yard.clean()) == {(Kind.CHECKOUT, stuck.agent_work_order_id)}
 
 
@@ -119,7 +130,7 @@ async def test_another_file_system_inside_is_neither_entered_nor_measured(yard: 
     order = await yard.completed()
     inside = yard.checkout(order) / "sample" / "mounted"
     inside.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(inside)], check=False, capture_output=True).returncode:
+    if not tool("mount", "-t", "tmpfs", "tmpfs", str(inside)):
         pytest.skip("NO FOREIGN FILE SYSTEM WAS TESTED: nothing can be mounted here; run the tests as root")
     try:
         (inside / "theirs.bin").write_bytes(os.urandom(5_000_000))
@@ -130,9 +141,6 @@ async def test_another_file_system_inside_is_neither_entered_nor_measured(yard: 
         (theirs,) = (yard.repositories / ".trash").rglob("theirs.bin")
         assert theirs.stat().st_size == 5_000_000
     finally:
-        mounts = [line.split(" ")[1] for line in Path("/proc/mounts").read_text().splitlines()]
-        for mount in mounts:
-            if mount.startswith(str(yard.repositories)):
-                subprocess.run(["umount", "--lazy", mount], check=True)
+        unmount_below(yard.repositories)
     assert (await yard.clean()).problems == []
     assert yard.trash() == []

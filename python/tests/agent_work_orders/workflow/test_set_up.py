@@ -109,7 +109,7 @@ async def test_an_interrupted_set_up_is_run_again_when_the_order_comes_back(benc
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ({"environment": {"LD_PRELOAD": "/tmp/x.so"}}, "environment.LD_PRELOAD"),
+        ({"environment": {"LD_PRELOAD": "x.so"}}, "environment.LD_PRELOAD"),
         ({"environment": {"anthropic_api_key": "sk-abcdefgh"}}, "environment.anthropic_api_key"),
         ({"files": {"../outside": "x"}}, "files.../outside"),
         ({"files": {".git/config": "x"}}, "files..git/config"),

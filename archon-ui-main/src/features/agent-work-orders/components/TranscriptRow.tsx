@@ -52,8 +52,12 @@ function RowTools({ row }: { row: ShownRow }) {
     <span className="flex h-5 items-center text-muted text-xs">
       {row.row !== "group" && (
         <span className="hidden items-center opacity-0 focus-within:opacity-100 group-hover/row:opacity-100 sm:flex">
-          <CopyButton text={plainText(row)} label="Copy the text" />
-          <CopyButton text={JSON.stringify(row.events, null, 2)} label="Copy as JSON" className="[&>svg]:hidden" />
+          <CopyButton text={() => plainText(row)} label="Copy the text" />
+          <CopyButton
+            text={() => JSON.stringify(row.events, null, 2)}
+            label="Copy as JSON"
+            className="[&>svg]:hidden"
+          />
           <Braces size={14} aria-hidden className="-ml-5 pointer-events-none mr-1" />
         </span>
       )}

@@ -54,6 +54,8 @@ export async function call<T>(path: string, options: CallOptions = {}): Promise<
 export async function send(path: string, options: CallOptions = {}): Promise<Response> {
   const headers: Record<string, string> = { Accept: "application/json", ...options.headers };
   if (options.body !== undefined) headers["Content-Type"] = "application/json";
+  const name = userName();
+  if (name) headers["X-Archon-User"] = name;
   let response: Response;
   try {
     response = await fetch(`${API}${path}${queryString(options.query)}`, {
@@ -117,6 +119,28 @@ export function asApiError(error: unknown): ApiError {
     nextAction: "Reload the page.",
     body: error,
   });
+}
+
+const USER = "archon-user";
+
+/** Who is at the screen, as that person says; the server takes it on trust, for its records. Empty: nobody said. */
+export function userName(): string {
+  try {
+    return localStorage.getItem(USER) ?? "";
+  } catch {
+    return "";
+  }
+}
+
+/** Letters of plain ASCII, digits and `.@+-_`: what a header and the server's records carry. */
+export const isUserName = (name: string): boolean => /^[\w .@+-]{0,80}$/.test(name);
+
+export function setUserName(name: string): void {
+  try {
+    localStorage.setItem(USER, name.trim());
+  } catch {
+    // Without storage the records say "somebody".
+  }
 }
 
 const listeners = new Set<() => void>();

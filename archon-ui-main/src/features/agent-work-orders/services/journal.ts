@@ -78,16 +78,26 @@ export class Journal {
         this.api.events(this.id, { after_seq: 0, limit: PAGE, kind: MILESTONES }, signal),
       ]);
       this.adopt(end.events, milestones.events, end.last_seq);
-      for (;;) {
-        const first = this.events[0]?.seq ?? 1;
-        if (first <= 1) break;
-        const older = await this.api.events(this.id, { before_seq: first, limit: PAGE }, signal);
-        if (older.events.length === 0) break;
-        this.prepend(older.events);
-      }
+      await this.fillUp(signal);
       this.set({ loading: false });
     } catch (error) {
       if (!signal.aborted) this.set({ loading: false, error: asApiError(error) });
+    }
+  }
+
+  /** The rows are made anew each time that as much has come as was there: not once for each of many pages. */
+  private async fillUp(signal: AbortSignal) {
+    let older: JournalEvent[] = [];
+    for (;;) {
+      const first = older[0]?.seq ?? this.events[0]?.seq ?? 1;
+      const page = first > 1 ? await this.api.events(this.id, { before_seq: first, limit: PAGE }, signal) : null;
+      if (page) older = [...page.events, ...older];
+      const ended = page === null || page.events.length === 0;
+      if (older.length > 0 && (ended || older.length >= this.events.length)) {
+        this.prepend(older);
+        older = [];
+      }
+      if (ended) return;
     }
   }
 
@@ -150,7 +160,8 @@ export class Journal {
     const newest = events.at(-1)?.seq ?? 0;
     this.set({
       rows: this.transcript.rows,
-      milestones,
+      // Both were asked for at once: what came between the answers is told again by what follows.
+      milestones: milestones.filter(({ seq }) => seq <= newest),
       first: events[0]?.seq ?? 0,
       last: newest,
       openedAt: last,

@@ -818,6 +818,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/awo/session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Sign in
+         * @description Trades the bearer token of this request for a same-origin cookie that scripts cannot read.
+         */
+        post: operations["open_session_api_awo_session_post"];
+        /**
+         * Sign out
+         * @description Takes the cookie back from this browser.
+         */
+        delete: operations["close_session_api_awo_session_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/": {
         parameters: {
             query?: never;
@@ -2422,6 +2446,7 @@ export interface components {
             /**
              * @description What holds for its orders.
              * @default {
+             *       "trusted": false,
              *       "lfs": false,
              *       "submodules": false,
              *       "partial_clone": false,
@@ -2979,6 +3004,7 @@ export interface components {
             /**
              * @description Only the options that change; null gives one its default.
              * @default {
+             *       "trusted": false,
              *       "lfs": false,
              *       "submodules": false,
              *       "partial_clone": false,
@@ -3029,6 +3055,12 @@ export interface components {
              * @description Most that one order may cost, US dollars.
              */
             max_cost_usd?: number | null;
+            /**
+             * Trusted
+             * @description Whether the agent loads the repository's own CLAUDE.md, settings, hooks and commands. They then run with the agent's rights and can read its model key, whoever wrote them.
+             * @default false
+             */
+            trusted: boolean;
             /**
              * Lfs
              * @description Whether Git LFS files are fetched.
@@ -8192,6 +8224,132 @@ export interface operations {
             };
             /** @description The request is invalid; `fields` names every field that is wrong. */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Agent Work Orders is off, or its store or disk is unavailable for now; `Retry-After` says when to try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Any other error; a bug of the server is a 500. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    open_session_api_awo_session_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Signed in: the answer sets a cookie, unless the server asks for no token at all. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The bearer token is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Refused by the guard: the Host, the Origin, or a server that needs a token and has none. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body's content type is not application/json. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Agent Work Orders is off, or its store or disk is unavailable for now; `Retry-After` says when to try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Any other error; a bug of the server is a 500. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    close_session_api_awo_session_delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Signed out: the cookie is taken back. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The bearer token is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Refused by the guard: the Host, the Origin, or a server that needs a token and has none. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body's content type is not application/json. */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -15,8 +15,14 @@ export function RelativeTime({ at, className }: { at: string; className?: string
   );
 }
 
-/** A button that copies text and says that it did. */
-export function CopyButton({ text, label, className }: { text: string; label: string; className?: string }) {
+interface CopyButtonProps {
+  text: string | (() => string);
+  label: string;
+  className?: string;
+}
+
+/** A button that copies text and says that it did; a text that is dear to make is made when it is pressed. */
+export function CopyButton({ text, label, className }: CopyButtonProps) {
   const [copied, setCopied] = useState(false);
   useEffect(() => {
     if (!copied) return;
@@ -32,7 +38,7 @@ export function CopyButton({ text, label, className }: { text: string; label: st
       title={label}
       onClick={async () => {
         try {
-          await navigator.clipboard.writeText(text);
+          await navigator.clipboard.writeText(typeof text === "string" ? text : text());
           setCopied(true);
         } catch {
           // Without a secure origin there is no clipboard; the text itself can be selected.
