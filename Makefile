@@ -50,7 +50,7 @@ check: check-tools ui-packages ## Format, lint, types, import layers, and whethe
 	cd python && '$(BIN)/mypy'
 	cd python && '$(BIN)/lint-imports'
 	cd python && '$(BIN)/python' -m pytest -q tests/agent_work_orders/house
-	cd archon-ui-main && npm run lint --silent && npm run typecheck --silent
+	cd archon-ui-main && npm run lint --silent && npm run typecheck --silent && npm run budget --silent
 
 .PHONY: ui
 ui: ## Build the pages that the server serves

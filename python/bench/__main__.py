@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 
-from . import database, idle, janitor, load, pool, requests, scratch, stall, start, stream
+from . import database, idle, janitor, load, mirrors, pool, requests, scratch, stall, start, stream
 from .figures import Figure, keep, show
 from .scale import FULL, QUICK, Scale
 from .scratch import ROOT, SCRATCH
@@ -15,6 +15,7 @@ from .server import Broken
 SUBJECTS: dict[str, Callable[[Scale], list[Figure]]] = {
     "start": start.measure,
     "pool": pool.measure,
+    "mirrors": mirrors.measure,
     "stream": stream.measure,
     "stall": stall.measure,
     "janitor": janitor.measure,

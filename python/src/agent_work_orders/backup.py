@@ -6,16 +6,17 @@ Composition, as plugin.py: it knows which store this server has and where its fo
 import argparse
 import os
 import sys
-import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
 import anyio
+from anyio import to_thread
 
 from .archive.backup import Contents, Volume, create_backup, restore_backup, verify_backup
 from .archive.move import Movable
+from .archive.workplace import workplace
 from .checkout.bundles import MirrorBundles
 from .checkout.git import Git
 from .desk.live import LiveSettings
@@ -53,10 +54,11 @@ async def _create(options: argparse.Namespace, environ: Mapping[str, str]) -> No
     at = utc_now()
     path = _target(options.to or settings.home / "backups", f"awo-{at:%Y%m%dT%H%M%SZ}.tar.gz")
     volume = _volume(settings, with_credentials=not options.without_credentials)
-    async with _store_to_read(settings, path.parent) as store:
-        mode = "supabase" if supabase_project() else "embedded"
-        about = {"made_at": at.isoformat(), "mode": mode, "from": str(settings.home)}
-        contents = await create_backup(store, _mirrors(settings), volume, path, about)
+    mode = "supabase" if supabase_project() else "embedded"
+    about = {"made_at": at.isoformat(), "mode": mode, "from": str(settings.home)}
+    with workplace(path.parent) as aside:
+        async with _store_to_read(settings, aside) as store:
+            contents = await create_backup(store, _mirrors(settings), volume, path, about, aside)
     say(f"{path} holds {_words(contents)}.")
     for missing in contents.missing[:20]:
         say(f"  missing on the volume, so not in it: {missing}")
@@ -101,7 +103,7 @@ async def _settings(environ: Mapping[str, str]) -> Settings:
 
 
 @asynccontextmanager
-async def _store_to_read(settings: Settings, beside: Path) -> AsyncIterator[Movable]:
+async def _store_to_read(settings: Settings, aside: Path) -> AsyncIterator[Movable]:
     """A copy of the embedded database, so that all orders are of one instant; the shared one as it is."""
     if supabase_project() is not None:
         async with _store(settings) as store:
@@ -110,12 +112,12 @@ async def _store_to_read(settings: Settings, beside: Path) -> AsyncIterator[Mova
     path = settings.home / "awo.db"
     if not path.exists():
         raise WorkOrderError(f"There is no {path}.", next_action="Set ARCHON_HOME to the server's home directory.")
-    with tempfile.TemporaryDirectory(prefix=".awo-copy-", dir=beside) as folder:
-        copy = Path(folder, "awo.db")
-        async with SqliteStore.open(path) as live:
-            await live.save_copy(copy)
-        async with SqliteStore.open(copy) as store:
-            yield store
+    copy = aside / "copy" / "awo.db"
+    await to_thread.run_sync(lambda: copy.parent.mkdir(mode=0o700))
+    async with SqliteStore.open(path) as live:
+        await live.save_copy(copy)
+    async with SqliteStore.open(copy) as store:
+        yield store
 
 
 @asynccontextmanager

@@ -59,6 +59,8 @@ logger = logging.getLogger("archon.awo")
 
 # A bug in the claim loop must neither take the host down nor stop the work for good.
 RESTART_AFTER = 5.0
+# A server that starts has better things to do than to count files.
+CLEAN_FIRST_AFTER = timedelta(minutes=1)
 
 
 @asynccontextmanager
@@ -248,7 +250,7 @@ def janitor_of(live: LiveSettings, tools: Tools, worker_id: str) -> Janitor:
 
     if tools.volume is None:
         raise ValueError("a server without a disk has nothing to clean")
-    return Janitor(tools, tools.volume, rules, worker_id)
+    return Janitor(tools, tools.volume, rules, worker_id, first_after=CLEAN_FIRST_AFTER)
 
 
 async def open_janitor(stack: AsyncExitStack, environ: Mapping[str, str]) -> Janitor:

@@ -318,9 +318,13 @@ class Checkout(Protocol):
     base_commit: str
     resumed: bool
 
-    # Whether it was ready before anybody asked, and whether what the repository's set-up command makes is in it.
+    # Whether it was ready before anybody asked.
     prepared: bool
-    set_up: bool
+
+    @property
+    def set_up(self) -> bool:
+        """Whether what the repository's set-up command makes is in it."""
+        ...
 
     @property
     def notes(self) -> tuple[str, ...]:

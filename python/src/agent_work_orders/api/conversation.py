@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, Field
 
 from ..domain.conversation import (
     MAX_AUTHOR,
+    AlreadyAnswered,
     Answer,
     Approval,
     Message,
@@ -18,7 +19,7 @@ from ..domain.conversation import (
     author_of,
     new_message_id,
 )
-from ..domain.errors import AlreadyAnswered, FieldProblem, InvalidInput
+from ..domain.errors import FieldProblem, InvalidInput
 from ..domain.gates import follow_up_step
 from ..domain.work_order import Strict, WorkOrder, clean_text
 from .deps import ApiContext, Context, OrderId

@@ -11,8 +11,8 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
+from ..domain.conversation import AlreadyAnswered
 from ..domain.errors import (
-    AlreadyAnswered,
     FieldProblem,
     IdempotencyConflict,
     InvalidInput,

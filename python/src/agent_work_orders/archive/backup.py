@@ -6,7 +6,6 @@ The database goes in first and comes out last: a file without its row is rubbish
 import json
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -66,15 +65,14 @@ class Contents:
 
 
 async def create_backup(
-    store: Movable, mirrors: Mirrors, volume: Volume, path: Path, about: dict[str, Any]
+    store: Movable, mirrors: Mirrors, volume: Volume, path: Path, about: dict[str, Any], aside: Path
 ) -> Contents:
     """Also while servers work: each order is as it was at one instant, and its files are no older than that.
 
-    `store` should be a copy where there can be one: then all orders are of the same instant.
+    `store` should be a copy where there can be one: then all orders are of the same instant. `aside` is a directory of
+    the caller's own, on the volume of `path`.
     """
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=".awo-backup-", dir=path.parent)))
-        package = stack.enter_context(new_package(path, KIND, about))
+    with new_package(path, KIND, about, aside) as package:
         await to_thread.run_sync(
             package.add_json, "surroundings.json", (await store.export_surroundings()).model_dump(mode="json")
         )
@@ -91,7 +89,7 @@ async def create_backup(
             await to_thread.run_sync(package.add_bytes, f"orders/{order_id}.json", exported.model_dump_json().encode())
         files = await to_thread.run_sync(_add_folders, package, volume, order_ids)
         for name in (names := await to_thread.run_sync(mirrors.names)):
-            await _add_mirror(package, mirrors, name, folder)
+            await _add_mirror(package, mirrors, name, aside)
         orders = sum(name.startswith("orders/") for name in package.members)
         missing = tuple(name.removeprefix("files/") for name in wanted if name not in package.members)
         return Contents(orders, events, files, len(names), missing)

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -30,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 KIND = "archive"
 CLEAN_UP_SECONDS = 60.0
+_ASIDE, _A_DAY = ".awo-archive-", 86_400.0
 _LEFT_OUT = frozenset({"home", "run"})
 _ORDER_ID = re.compile(r"wo-[0-9a-f]{16}\Z")
 
@@ -100,9 +102,16 @@ class OrderArchive:
         await (await self._shelf()).remove(_name(order_id))
 
     def _aside(self) -> tempfile.TemporaryDirectory[str]:
-        """On the volume, because orders may be larger than what a machine has for temporary files."""
+        """On the volume, because orders may be larger than what a machine has for temporary files.
+
+        What a server left that was killed a day ago or longer goes now.
+        """
         self._work_orders_dir.mkdir(parents=True, exist_ok=True)
-        return tempfile.TemporaryDirectory(prefix=".awo-archive-", dir=self._work_orders_dir)
+        for left in self._work_orders_dir.glob(f"{_ASIDE}*"):
+            with suppress(OSError):
+                if left.lstat().st_mtime < time.time() - _A_DAY:
+                    shutil.rmtree(left)
+        return tempfile.TemporaryDirectory(prefix=_ASIDE, dir=self._work_orders_dir)
 
     async def _pack(self, order: WorkOrder, exported: ExportedOrder, place: Path) -> Path:
         branch, path = place / "branch", place / "package"

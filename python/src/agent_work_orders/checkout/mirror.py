@@ -10,7 +10,7 @@ import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -164,6 +164,7 @@ class Mirror:
         await run_sync(disk.make_directory, self._directory)
         async with disk.held(self._lock, lambda: self.fresh(freshness, asked_at) is not None) as ours:
             if ours:
+                await run_sync(self._clear_drafts)
                 known = await run_sync(self.path.is_dir)
                 bring = self._fetch if known else self._clone
                 await following(self._git, remote, lambda there: bring(there, progress), self._say)
@@ -174,7 +175,6 @@ class Mirror:
 
     async def _clone(self, remote: Remote, progress: Progress) -> None:
         """Into a temporary name, which only the rename at the end makes a mirror."""
-        await run_sync(self._clear_drafts)
         draft = self._directory / f".{self.name}.{secrets.token_hex(4)}.tmp"
         started_at = time.time()
         try:
@@ -185,11 +185,11 @@ class Mirror:
                 remote=remote, progress=progress, limit=self._clone_limit,
             )  # fmt: skip
             git_dir = await run_sync(self._furnish, draft, started_at)
-            left = await run_sync(self._left_behind)
+            left = await run_sync(repair.left_behind, self.path)
             for old in left:
                 for lost in await repair.bring_over(self._git, old, git_dir, self._clone_limit):
                     self._notes.append(f"{lost} could not be read any more when the mirror was mended.")
-            await run_sync(self._put_in_place, git_dir, left)
+            await run_sync(repair.put_in_place, git_dir, self.path, left)
         finally:
             with CancelScope(shield=True):
                 await run_sync(rmtree, draft, True)
@@ -270,26 +270,6 @@ class Mirror:
         disk.write_whole(git_dir / "config", CONFIG + (PROMISED if self._without_contents else b""))
         self._mark(git_dir, Fetched(default, started_at))
         return git_dir
-
-    def _left_behind(self) -> list[Path]:
-        """Damaged mirrors of this repository from which nobody has brought over what orders keep."""
-        aside = [one for one in self._asides() if not (one / "awo" / repair.BROUGHT_OVER).exists()]
-        return [*aside, *([self.path] if disk.is_directory(self.path) else [])]
-
-    def _asides(self) -> list[Path]:
-        return sorted(self._directory.glob(f"{self.name}.broken-*"))
-
-    def _put_in_place(self, git_dir: Path, left: list[Path]) -> None:
-        """The name is given in the end; what had it is kept aside, in case more can be read of it than we could."""
-        if self.path in left:
-            aside = self._directory / f"{self.name}.broken-{int(time.time())}-{secrets.token_hex(2)}"
-            self.path.rename(aside)
-            left = [aside if old == self.path else old for old in left]
-        with suppress(OSError):  # another server was faster; its mirror is as good, and ours goes with the draft
-            git_dir.rename(self.path)
-        for old in left:
-            disk.make_directory(old / "awo")
-            (old / "awo" / repair.BROUGHT_OVER).touch()
 
     async def _fetch(self, remote: Remote, progress: Progress) -> None:
         """One question when nothing is new; the fetch itself only when something is."""

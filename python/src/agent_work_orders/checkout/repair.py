@@ -5,9 +5,12 @@ Puts back what is the server's own, finds out whether objects are gone, and carr
 
 import logging
 import re
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from secrets import token_hex
 from shutil import copytree
 from tempfile import TemporaryFile
 
@@ -93,11 +96,32 @@ def _telling(text: str) -> str | None:
     return next((line.strip()[:200] for line in text.splitlines() if _TELLING.match(line.strip())), None)
 
 
+def left_behind(mirror: Path) -> list[Path]:
+    """Damaged mirrors of a repository, aside or in place, from which nobody has brought over what orders keep."""
+    asides = sorted(mirror.parent.glob(f"{mirror.name.removesuffix('.git')}.broken-*"))
+    waiting = [one for one in asides if not (one / "awo" / BROUGHT_OVER).exists()]
+    return [*waiting, *([mirror] if disk.is_directory(mirror) else [])]
+
+
+def put_in_place(git_dir: Path, mirror: Path, left: list[Path]) -> None:
+    """Gives a new mirror its name; what had it is kept aside, in case more can be read of it than we could."""
+    if mirror in left:
+        aside = mirror.with_name(f"{mirror.name.removesuffix('.git')}.broken-{int(time.time())}-{token_hex(2)}")
+        mirror.rename(aside)
+        left = [aside if old == mirror else old for old in left]
+    with suppress(OSError):  # another server was faster; its mirror is as good, and ours goes with the draft
+        git_dir.rename(mirror)
+    for old in left:
+        disk.make_directory(old / "awo")
+        (old / "awo" / BROUGHT_OVER).touch()
+
+
 async def bring_over(git: Git, old: Path, new: Path, limit: timedelta) -> list[str]:
     """Carries what orders keep in `old` into `new`, object by object where they are readable; what could not come.
 
     `new` is whole and has no work of orders yet. Every object's id is computed anew on the way.
     """
+    await run_sync(_join_shallow, old, new)
     kept = await run_sync(refs.refs_below, old, KEPT)
     known = set((await run_sync(refs.refs_below, new, REMOTE)).values())
     orders: dict[str, dict[str, str]] = {}
@@ -116,6 +140,14 @@ async def bring_over(git: Git, old: Path, new: Path, limit: timedelta) -> list[s
         logger.warning("Of %s only %s could be read in the damaged mirror %s.", order_id, ours or "nothing", old.name)
     await run_sync(_copy_notes, old, new)
     return lost
+
+
+def _join_shallow(old: Path, new: Path) -> None:
+    """History that was never fetched ends where either says: commits of orders may stand on an older end."""
+    ends = {line for one in (old, new) for line in (disk.read_inside(one, ["shallow"], 1 << 24) or b"").splitlines()}
+    ends = {line for line in ends if refs.COMMIT.match(line.decode("ascii", "replace"))}
+    if ends and disk.read_inside(old, ["shallow"], 1 << 24):
+        disk.write_whole(new / "shallow", b"".join(line + b"\n" for line in sorted(ends)))
 
 
 def _base_first(name: str) -> tuple[bool, str]:

@@ -156,7 +156,8 @@ class Snapshotter:
     def _notice_large(self) -> None:
         for path, known in (self.extras.large or {}).items():
             if Stamp.of(self.root / path) not in (known, None):
-                self.note(f"The large file {_shown(os.fsencode(path))} was changed; Git LFS files are left as they are.")
+                name = _shown(os.fsencode(path))
+                self.note(f"The large file {name} was changed; Git LFS files are left as they are.")
 
     async def _notice_outside(self) -> None:
         """Looks again at files outside of a sparse checkout that are on disk all the same."""

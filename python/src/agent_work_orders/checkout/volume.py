@@ -84,18 +84,9 @@ class DiskVolume:
             pass
         for gone in self._sizes.keys() - sizes.keys():
             del self._sizes[gone]
-        self._learn(places, sizes)
-        kept = tuple(self._kept(place, sizes.get(place.path, 0)) for place in places)
+        self._room.learned = await run_sync(_learned, places, sizes)
+        kept = await run_sync(lambda: tuple(self._kept(place, sizes.get(place.path, 0)) for place in places))
         return Survey(kept, tuple(finder.problems))
-
-    def _learn(self, places: Iterable[Place], sizes: Mapping[Path, int]) -> None:
-        """How large a checkout of each mirror is, for those who want to make another one."""
-        learned: dict[str, int] = {}
-        for place in places:
-            mirror = f"{place.name.split('/')[0]}.git" if place.kind is Kind.PREPARED else place.mirror
-            if mirror and (size := sizes.get(place.path)):
-                learned[mirror] = max(size, learned.get(mirror, 0))
-        self._room.learned = learned
 
     def _measure_some(self, left: Iterable[Place], sizes: dict[Path, int]) -> bool:
         """For about a tenth of a second; whether there is more."""
@@ -251,6 +242,16 @@ class DiskVolume:
 
     def _trashes(self) -> tuple[Path, Path]:
         return self._repositories / ".trash", self._work_orders / ".trash"
+
+
+def _learned(places: Iterable[Place], sizes: Mapping[Path, int]) -> dict[str, int]:
+    """How large a checkout of each mirror is, for those who want to make another one."""
+    learned: dict[str, int] = {}
+    for place in places:
+        mirror = f"{place.name.split('/')[0]}.git" if place.kind is Kind.PREPARED else place.mirror
+        if mirror and (size := sizes.get(place.path)):
+            learned[mirror] = max(size, learned.get(mirror, 0))
+    return learned
 
 
 def _forget_in(mirror: Path, order_id: str) -> None:

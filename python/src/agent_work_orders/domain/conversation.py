@@ -1,4 +1,4 @@
-"""What people say to an order while it is worked on: answers to its questions, and messages. Knows no store, no agent."""
+"""What people say to an order while it is worked on: answers to its questions, and messages. Knows no store."""
 
 import re
 import secrets
@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from .errors import WorkOrderError
 from .workflow import Gate
 
 # Longer messages are cut in the journal; the whole stands among the order's messages.
@@ -71,6 +72,19 @@ class Approval(BaseModel):
     # What the server keeps for itself.
     subject: str = Field(exclude=True)
     back_to: int = Field(exclude=True)
+
+
+class AlreadyAnswered(WorkOrderError):
+    """Somebody else was first; `approval` says who answered what, and when."""
+
+    code = "already_answered"
+    next_action = "Read the work order again; send a message if you want something else."
+
+    def __init__(self, approval: Approval) -> None:
+        said = (approval.answer or "answered").replace("_", " ")
+        at = approval.answered_at.isoformat(timespec="seconds") if approval.answered_at else "before"
+        super().__init__(f"{approval.answered_by} has answered this already, at {at}: {said}.")
+        self.approval = approval
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from .status import WaitingReason
-
-if TYPE_CHECKING:
-    from .conversation import Approval
 
 
 class FailureClass(StrEnum):
@@ -75,19 +71,6 @@ class WrongState(WorkOrderError):
 
     code = "wrong_state"
     next_action = "Read the work order again; it has moved on."
-
-
-class AlreadyAnswered(WorkOrderError):
-    """Somebody else was first; `approval` (see domain.conversation) says who answered what, and when."""
-
-    code = "already_answered"
-    next_action = "Read the work order again; send a message if you want something else."
-
-    def __init__(self, approval: "Approval") -> None:
-        said = (approval.answer or "answered").replace("_", " ")
-        at = approval.answered_at.isoformat(timespec="seconds") if approval.answered_at else "before"
-        super().__init__(f"{approval.answered_by} has answered this already, at {at}: {said}.")
-        self.approval = approval
 
 
 class IdempotencyConflict(WorkOrderError):

@@ -1,4 +1,4 @@
-"""Where an order asks a person before it goes on, and where it goes on with what people wrote. Knows plans of steps only."""
+"""Where an order asks a person before it goes on, and where it goes on with what people wrote. Knows plans only."""
 
 from collections.abc import Sequence
 

@@ -102,7 +102,9 @@ class RepositoryOptions(BaseModel):
     ] = None
     sparse: Annotated[
         bool,
-        Field(strict=True, description="Whether orders with a working_subdir have only that part of the files on disk."),
+        Field(
+            strict=True, description="Whether orders with a working_subdir have only that part of the files on disk."
+        ),
     ] = True
     prepared_checkouts: Annotated[
         int | None,

@@ -4,9 +4,8 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-from ..domain.conversation import Answer, Approval, Asking, Message, NewMessage, Verdict, told
+from ..domain.conversation import AlreadyAnswered, Answer, Approval, Asking, Message, NewMessage, Verdict, told
 from ..domain.errors import (
-    AlreadyAnswered,
     FailureClass,
     FieldProblem,
     IdempotencyConflict,

@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from ..domain.conversation import Answer, Approval, Asking, Message, NewMessage
-from ..domain.errors import AlreadyAnswered, IdempotencyConflict, WorkOrderError
+from ..domain.conversation import AlreadyAnswered, Answer, Approval, Asking, Message, NewMessage
+from ..domain.errors import IdempotencyConflict, WorkOrderError
 from ..ports import Sent
 from . import wire
 from .answers import Refusal

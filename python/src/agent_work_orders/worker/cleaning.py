@@ -6,6 +6,7 @@ from contextlib import suppress
 from datetime import datetime
 
 import anyio
+from anyio import to_thread
 
 from ..domain.errors import FailureClass, InvalidInput, StepFailed, WorkOrderError
 from ..domain.events import FilesRemoved
@@ -67,10 +68,14 @@ class Cleaning:
     # --- The rules
 
     async def _by_age(self) -> None:
-        # Checkouts before what the mirrors remember of their orders, and mirrors last: each frees the next.
-        for candidate in sorted(self._left.values(), key=lambda one: _TURN[one.kept.kind]):
-            if is_over(candidate, self._rules, self._now):
-                await self._take(candidate, Reason.AGE)
+        def due() -> list[Candidate]:
+            found = [one for one in self._left.values() if is_over(one, self._rules, self._now)]
+            # Checkouts before what the mirrors remember of their orders, and mirrors last: each frees the next.
+            return sorted(found, key=lambda one: _TURN[one.kept.kind])
+
+        # In a thread, since there may be very many and the loop has others to serve.
+        for candidate in await to_thread.run_sync(due):
+            await self._take(candidate, Reason.AGE)
 
     async def _old_orders(self) -> None:
         """Orders whose journal has been kept long enough: they are forgotten altogether."""
@@ -112,7 +117,7 @@ class Cleaning:
     async def _evict(self, candidates: list[Candidate], reason: Reason, enough: Callable[[int, int], bool]) -> None:
         """Takes the least recently used until `enough(number, bytes)` says so. Mirrors go after what lives off them."""
         gone = freed = 0
-        for candidate in under_pressure(candidates, self._now):
+        for candidate in await to_thread.run_sync(under_pressure, candidates, self._now):
             if enough(gone, freed):
                 return
             if await self._take(candidate, reason):

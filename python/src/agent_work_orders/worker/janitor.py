@@ -22,13 +22,14 @@ LOOK_EVERY = 5.0
 CLEAN_EVERY = timedelta(minutes=30)
 # While the disk is nearly full.
 CLEAN_EARLY_EVERY = timedelta(minutes=1)
+RETRY_AFTER = 60.0
 ASK_EVERY = timedelta(minutes=1)
 SWEEP_WITHIN = timedelta(seconds=20)
 BACK_IN_LINE = "There is room on the disk again."
 
 
 class Janitor:
-    """Cleans one server's disk. `rules` are asked for anew by every clean-up."""
+    """Cleans one server's disk. `rules` are asked for anew by every clean-up; the first is `first_after` the start."""
 
     def __init__(
         self,
@@ -37,10 +38,14 @@ class Janitor:
         rules: Callable[[], Rules],
         worker_id: str,
         clock: Callable[[], datetime] = utc_now,
+        *,
+        first_after: timedelta = timedelta(0),
     ) -> None:
         self._tools, self._volume, self._rules, self._worker_id, self._clock = tools, volume, rules, worker_id, clock
         # The last clean-up's; health and status show it without looking at the disk.
         self.last: CleanupReport | None = None
+        self._first_after = first_after.total_seconds()
+        self._not_before: float | None = None
         self._cleaned_at: float | None = None
         self._asked_at: float | None = None
         self._problems: frozenset[str] = frozenset()
@@ -58,6 +63,7 @@ class Janitor:
             await self._call_back()
         except StoreUnavailable as error:
             logger.warning("Nothing can be cleaned up: %s", error.message)
+            self._not_before = anyio.current_time() + RETRY_AFTER
         except OSError as error:
             logger.warning("The disk cannot be looked at: %s", error)
 
@@ -87,11 +93,16 @@ class Janitor:
         return Cleaning(self._tools, self._volume, self._rules(), self._clock(), dry_run=dry_run)
 
     def _is_due(self) -> bool:
+        now = anyio.current_time()
+        if self._not_before is None:
+            self._not_before = now + self._first_after
+        if now < self._not_before:
+            return False
         if self._cleaned_at is None:
             return True
         space, marks = self._volume.space()
         every = CLEAN_EVERY if space.pressure(marks) is Pressure.OK else CLEAN_EARLY_EVERY
-        return anyio.current_time() - self._cleaned_at >= every.total_seconds()
+        return now - self._cleaned_at >= every.total_seconds()
 
     async def _clean_by_itself(self) -> None:
         try:

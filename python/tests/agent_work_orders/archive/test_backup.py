@@ -11,6 +11,7 @@ import pytest
 from src.agent_work_orders.archive.backup import NotEmpty, Volume, create_backup, restore_backup, verify_backup
 from src.agent_work_orders.archive.move import Movable
 from src.agent_work_orders.archive.package import DamagedPackage
+from src.agent_work_orders.archive.workplace import Occupied, workplace
 from src.agent_work_orders.checkout.bundles import MirrorBundles
 from src.agent_work_orders.checkout.git import Git
 from src.agent_work_orders.domain.work_order import Artifact
@@ -69,6 +70,13 @@ def place(tmp_path: Path) -> Callable[[str], Place]:
     return lambda name: Place(tmp_path / name)
 
 
+@pytest.fixture
+def aside(tmp_path: Path) -> Path:
+    folder = tmp_path / "aside"
+    folder.mkdir()
+    return folder
+
+
 async def furnish(store: Movable, place: Place) -> list[str]:
     """Orders in several states, with files, settings and a branch."""
     claim = await file_and_claim(store)
@@ -106,10 +114,12 @@ async def digests(store: Movable, order_ids: list[str]) -> dict[str, str]:
     return {one: (await store.export_order(one)).digest() for one in order_ids}
 
 
-async def test_everything_comes_back(embedded: SqliteStore, place: Callable[[str], Place], tmp_path: Path) -> None:
+async def test_everything_comes_back(
+    embedded: SqliteStore, place: Callable[[str], Place], aside: Path, tmp_path: Path
+) -> None:
     old, new, path = place("old"), place("new"), tmp_path / "b.tar.gz"
     order_ids = await furnish(embedded, old)
-    made = await create_backup(embedded, old.mirrors, old.volume, path, {})
+    made = await create_backup(embedded, old.mirrors, old.volume, path, {}, aside)
     assert (made.orders, made.mirrors) == (4, 1)
     assert [missing.partition("/")[2] for missing in made.missing] == ["b", "a"], "of rich_order, which wrote no files"
     assert (await verify_backup(path)).events == made.events
@@ -128,21 +138,21 @@ async def test_everything_comes_back(embedded: SqliteStore, place: Callable[[str
 
 
 async def test_a_backup_of_one_store_goes_into_the_other(
-    embedded: SqliteStore, shared: SupabaseStore, place: Callable[[str], Place], tmp_path: Path
+    embedded: SqliteStore, shared: SupabaseStore, place: Callable[[str], Place], aside: Path, tmp_path: Path
 ) -> None:
     old, new, path = place("old"), place("new"), tmp_path / "b.tar.gz"
     order_ids = await furnish(shared, old)
-    await create_backup(shared, old.mirrors, old.volume, path, {})
+    await create_backup(shared, old.mirrors, old.volume, path, {}, aside)
     await restore_backup(embedded, new.mirrors, new.volume, path)
     assert await digests(embedded, order_ids) == await digests(shared, order_ids)
 
 
 async def test_only_an_empty_place_is_restored_into(
-    embedded: SqliteStore, place: Callable[[str], Place], tmp_path: Path
+    embedded: SqliteStore, place: Callable[[str], Place], aside: Path, tmp_path: Path
 ) -> None:
     old, new, path = place("old"), place("new"), tmp_path / "b.tar.gz"
     await furnish(embedded, old)
-    await create_backup(embedded, old.mirrors, old.volume, path, {})
+    await create_backup(embedded, old.mirrors, old.volume, path, {}, aside)
     with pytest.raises(NotEmpty, match="database"):
         await restore_backup(embedded, new.mirrors, new.volume, path)
     async with SqliteStore.open(new.home / "awo.db") as store:
@@ -157,11 +167,11 @@ async def test_only_an_empty_place_is_restored_into(
 
 
 async def test_a_damaged_backup_changes_nothing(
-    embedded: SqliteStore, place: Callable[[str], Place], tmp_path: Path
+    embedded: SqliteStore, place: Callable[[str], Place], aside: Path, tmp_path: Path
 ) -> None:
     old, new, path = place("old"), place("new"), tmp_path / "b.tar.gz"
     await furnish(embedded, old)
-    await create_backup(embedded, old.mirrors, old.volume, path, {})
+    await create_backup(embedded, old.mirrors, old.volume, path, {}, aside)
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2] + b"?" + whole[len(whole) // 2 + 1 :])
     async with SqliteStore.open(new.home / "awo.db") as store:
@@ -172,7 +182,7 @@ async def test_a_damaged_backup_changes_nothing(
 
 
 async def test_a_restore_that_was_cut_off_is_begun_again(
-    embedded: SqliteStore, place: Callable[[str], Place], tmp_path: Path
+    embedded: SqliteStore, place: Callable[[str], Place], aside: Path, tmp_path: Path
 ) -> None:
     class CutOff(Exception):
         pass
@@ -183,7 +193,7 @@ async def test_a_restore_that_was_cut_off_is_begun_again(
 
     old, new, path = place("old"), place("new"), tmp_path / "b.tar.gz"
     order_ids = await furnish(embedded, old)
-    await create_backup(embedded, old.mirrors, old.volume, path, {"made_at": "now"})
+    await create_backup(embedded, old.mirrors, old.volume, path, {"made_at": "now"}, aside)
     async with SqliteStore.open(new.home / "awo.db") as store:
         with pytest.raises(CutOff):
             await restore_backup(store, new.mirrors, new.volume, path, cut)
@@ -194,19 +204,19 @@ async def test_a_restore_that_was_cut_off_is_begun_again(
 
 
 async def test_credentials_stay_out_when_they_shall(
-    embedded: SqliteStore, place: Callable[[str], Place], tmp_path: Path
+    embedded: SqliteStore, place: Callable[[str], Place], aside: Path, tmp_path: Path
 ) -> None:
     old, new, path = place("old"), place("new"), tmp_path / "b.tar.gz"
     await furnish(embedded, old)
     volume = Volume(old.home, old.volume.work_orders, old.volume.config, None)
-    await create_backup(embedded, old.mirrors, volume, path, {})
+    await create_backup(embedded, old.mirrors, volume, path, {}, aside)
     async with SqliteStore.open(new.home / "awo.db") as store:
         await restore_backup(store, new.mirrors, new.volume, path)
     assert not [name for name in new.files() if name.startswith("credentials/")]
 
 
 async def test_nothing_is_left_of_a_backup_that_failed(
-    embedded: SqliteStore, place: Callable[[str], Place], tmp_path: Path
+    embedded: SqliteStore, place: Callable[[str], Place], aside: Path, tmp_path: Path
 ) -> None:
     class Broken:
         def names(self) -> list[str]:
@@ -221,5 +231,19 @@ async def test_nothing_is_left_of_a_backup_that_failed(
     await furnish(embedded, old)
     (tmp_path / "to").mkdir()
     with pytest.raises(OSError, match="No space"):
-        await create_backup(embedded, Broken(), old.volume, tmp_path / "to" / "b.tar.gz", {})
-    assert list((tmp_path / "to").iterdir()) == []
+        await create_backup(embedded, Broken(), old.volume, tmp_path / "to" / "b.tar.gz", {}, aside)
+    assert [*(tmp_path / "to").iterdir(), *aside.iterdir()] == []
+
+
+def test_what_a_killed_backup_left_goes_with_the_next(tmp_path: Path) -> None:
+    with workplace(tmp_path) as place:
+        (place / "copy").mkdir()
+        (place / "copy" / "awo.db").write_text("half")
+        (place / ".b.tar.gz.0123.partial").write_text("half")
+        left = {path.relative_to(place): path.is_dir() for path in place.rglob("*")}
+        with pytest.raises(Occupied), workplace(tmp_path):
+            pass
+    for path, is_dir in left.items():
+        (place / path).mkdir(exist_ok=True) if is_dir else (place / path).touch()
+    with workplace(tmp_path) as again:
+        assert [path.name for path in again.iterdir()] == ["lock"]

@@ -178,7 +178,7 @@ async def test_a_configuration_in_the_repository_cannot_lead_elsewhere(
 async def test_a_large_file_that_the_host_does_not_have_fails_the_order(host: LargeHost, server: GitCheckouts) -> None:
     fill(host)
     host.large.clear()
-    with pytest.raises(StepFailed, match="does not exist") as caught:
+    with pytest.raises(StepFailed, match="failed to fetch some objects") as caught:
         await opened(server, host, lfs=True)
     assert caught.value.failure_class is FailureClass.GIT
 

@@ -8,7 +8,9 @@ import anyio
 import pytest
 
 from src.agent_work_orders.checkout import GitCheckout
+from src.agent_work_orders.checkout.failures import damaged
 from src.agent_work_orders.domain.errors import FailureClass, StepFailed
+from src.agent_work_orders.domain.repository import RepositoryOptions
 from src.agent_work_orders.domain.work_order import WorkOrder
 
 from .conftest import SAMPLE, Opener, an_order, mirror_of
@@ -283,3 +285,39 @@ async def test_an_agent_that_breaks_its_own_objects_costs_the_mirror_nothing(
     assert git(mirror_of(volume), "show", f"{saved.commit}:mine.txt") == "mine"
     assert host.fetches == 0
     assert asides(volume) == []
+
+
+async def test_a_shallow_mirror_is_mended_with_the_ends_that_its_orders_stand_on(
+    host: GitHost, open_checkout: Opener, volume: Path
+) -> None:
+    options, repository = RepositoryOptions(depth=1), host.repository()
+    host.create(files=SAMPLE)
+    host.commit("sample", {"second.txt": "second"})
+
+    async def opened(order: WorkOrder) -> GitCheckout:
+        return await open_checkout.checkouts.open(order, repository, "awo/x", None, lambda *_: None, options=options)
+
+    checkout = await opened(order := an_order())
+    (checkout.root / "work.txt").write_text("worth a lot")
+    saved = (await checkout.checkpoint("execute", "Work")).commit
+    host.commit("sample", {"third.txt": "third"})
+    # One object that nobody needs is enough to have it cloned anew; all that the order needs can be read.
+    broken = mirror_of(volume) / "objects/17" / ("0" * 38)
+    broken.parent.mkdir(exist_ok=True)
+    broken.write_bytes(b"garbage")
+    stumbled: list[bool] = []
+
+    async def stumble() -> None:
+        if not stumbled:
+            stumbled.append(True)
+            raise damaged("an object")
+
+    await checkout._mirror.using(stumble)
+    mirror = mirror_of(volume)
+    assert len(asides(volume)) == 1
+    assert git(mirror, "show", f"refs/awo/{order.agent_work_order_id}/head:work.txt") == "worth a lot"
+    assert (await checkout.diff(saved)).files[0].path == "work.txt"
+    assert ((await opened(an_order())).root / "third.txt").exists()
+    await checkout.push(saved, None)
+    assert host.tip("awo/x") == saved
+    git(mirror, "fsck", "--full")

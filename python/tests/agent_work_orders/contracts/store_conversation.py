@@ -8,6 +8,7 @@ import anyio
 import pytest
 
 from src.agent_work_orders.domain.conversation import (
+    AlreadyAnswered,
     Answer,
     Asking,
     Message,
@@ -17,7 +18,6 @@ from src.agent_work_orders.domain.conversation import (
     new_message_id,
 )
 from src.agent_work_orders.domain.errors import (
-    AlreadyAnswered,
     FailureClass,
     IdempotencyConflict,
     InvalidInput,

@@ -1,5 +1,6 @@
 """Clauses 1 to 4 and 31, 32: orders come into being and go for good."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import anyio
@@ -8,7 +9,7 @@ import pytest
 from src.agent_work_orders.domain.errors import IdempotencyConflict, LostLease, NotFound, WrongState
 from src.agent_work_orders.domain.events import OrderEnqueued
 from src.agent_work_orders.domain.status import Status
-from src.agent_work_orders.domain.work_order import Artifact
+from src.agent_work_orders.domain.work_order import Artifact, new_order_id
 from src.agent_work_orders.ports import Enqueued, ListQuery
 
 from .store_world import (

@@ -13,7 +13,7 @@ from typing import Any
 from src.agent_work_orders.checkout.refs import refs_below
 
 from ..archive.s3_server import ACCESS_KEY_ID, BUCKET, SECRET_ACCESS_KEY, client_of
-from .archon import PASSED_ON, PYTHON_ROOT, Archon, Order
+from .archon import PASSED_ON, PYTHON_ROOT, Archon, Order, eventually
 from .conftest import Play, StartArchon
 from .remote import Remote
 from .scripts import WRITES_HELLO, bash, executing, says
@@ -107,6 +107,29 @@ def test_a_backup_under_load_brings_everything_back(
     assert again.completed()["attempt"] == 2
     assert again.events()[: len(journal)] == journal
     second.order(waiting.id).completed()
+
+
+def test_a_backup_that_is_killed_leaves_no_file_and_the_next_one_is_whole(
+    start_archon: StartArchon, play: Play, remote: Remote, tmp_path: Path
+) -> None:
+    archon = start_archon()
+    play(WRITES_HELLO)
+    archon.file(remote.url).completed()
+    large = archon.home / "config" / "large"
+    large.write_bytes(os.urandom(1 << 20) * 200)
+    to = tmp_path / "to"
+    arguments = ["-m", "src.agent_work_orders.backup", "create", "--to", str(to)]
+    environment = {"PATH": os.environ["PATH"], "ARCHON_HOME": str(archon.home), "HOME": str(tmp_path)}
+    with subprocess.Popen(  # noqa: TID251 - this block is the child's scope
+        [sys.executable, *arguments], cwd=PYTHON_ROOT, env=environment
+    ) as process:
+        eventually(lambda: list(to.glob(".awo-backup/.*.partial")), within=60)
+        process.kill()
+    assert list(to.glob("*.tar.gz")) == []
+    run_backup(archon.home, "create", "--to", str(to))
+    (made,) = to.glob("*.tar.gz")
+    assert "is whole: 1 work orders" in run_backup(archon.home, "verify", str(made))
+    assert [path.name for path in (to / ".awo-backup").iterdir()] == ["lock"]
 
 
 def test_an_order_is_put_away_and_comes_back(start_archon: StartArchon, play: Play, remote: Remote) -> None:

@@ -2,18 +2,25 @@
 
 import os
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
+import anyio
 import pytest
 
 from src.agent_work_orders.domain.errors import FailureClass, NotFound, WrongState
 from src.agent_work_orders.domain.retention import Kind
 from src.agent_work_orders.domain.status import Status, WaitingReason
 from src.agent_work_orders.domain.work_order import new_order_id
+from src.agent_work_orders.ports import Store
+from src.agent_work_orders.store.sqlite import SqliteStore
+from src.agent_work_orders.worker.janitor import Janitor
 
 from ..checkout.conftest import SAMPLE
 from ..checkout.git_host import GitHost, git
+from ..fakes import FlakyStore
 from .yard import DAY, Yard, gone, kept, nearly_full, open_yard
 
 pytestmark = pytest.mark.anyio
@@ -339,3 +346,92 @@ async def test_metadata_of_an_order_that_ended_without_a_run_is_made_true(yard: 
     await yard.store.cancel(order.agent_work_order_id)
     await yard.clean()
     assert '"status": "cancelled"' in (yard.artifacts(order) / "metadata.json").read_text()
+
+
+async def test_a_checkpoint_on_a_hidden_ref_of_the_remote_is_not_lost_with_the_disk(yard: Yard) -> None:
+    run = await yard.running()
+    await run.checkout.share(await run.changes(), None)
+    order = await run.ends(Status.FAILED, FailureClass.VERIFICATION)
+    yard.pass_days(8)
+    assert gone(await yard.clean()) == {(Kind.CHECKOUT, order.agent_work_order_id)}
+
+
+async def test_a_mirror_in_pieces_protects_its_orders_and_the_rest_goes(yard: Yard, host: GitHost) -> None:
+    host.create("other", SAMPLE)
+    broken, free = await yard.failed("other"), await yard.completed()
+    for piece in yard.mirror("other").glob("objects/**/*"):
+        if piece.is_file():
+            piece.chmod(0o600)
+            piece.write_bytes(b"rubbish")
+    yard.pass_days(8)
+    report = await yard.clean()
+    assert gone(report) == {(Kind.CHECKOUT, free.agent_work_order_id)}
+    assert "damaged" in kept(report)[Kind.CHECKOUT, broken.agent_work_order_id]
+    assert (yard.checkout(broken) / "other/work.txt").is_file()
+
+
+async def test_drafts_of_dead_clones_and_what_was_made_beforehand_go_by_their_own_times(yard: Yard) -> None:
+    await yard.completed()
+    name = yard.mirror().name.removesuffix(".git")
+    draft = yard.repositories / ".mirrors" / f".{name}.0123abcd.tmp"
+    (draft / ".git").mkdir(parents=True)
+    ready = yard.repositories / ".ready" / name / "0001-aa"
+    (ready / "tree").mkdir(parents=True)
+    kept_set_up = yard.repositories / ".setup" / name / "abc.tar"
+    kept_set_up.parent.mkdir(parents=True)
+    kept_set_up.write_bytes(bytes(1000))
+    assert gone(await yard.clean()) == set()
+    yard.pass_days(2)
+    assert gone(await yard.clean()) == {(Kind.LEFTOVER, draft.name)}
+    yard.rules = replace(yard.rules, max_bytes=10**9)
+    nearly_full(yard, short_of=1)
+    report = await yard.clean()
+    assert [one.kind for one in report.removed][0] in (Kind.PREPARED, Kind.CACHE)
+    nearly_full(yard, short_of=10**12)
+    await yard.clean()
+    assert not ready.exists()
+    assert not kept_set_up.exists()
+
+
+async def test_two_servers_that_clean_at_once_remove_each_thing_once(yard: Yard) -> None:
+    orders = [await yard.completed() for _ in range(5)]
+    yard.pass_days(31)
+    reports: list[set[tuple[Kind, str]]] = []
+
+    async def clean(worker_id: str) -> None:
+        with suppress(WrongState):
+            janitor = Janitor(yard.tools, yard.another_volume(), lambda: yard.rules, worker_id, clock=yard.clock)
+            reports.append(gone(await janitor.clean(dry_run=False)))
+
+    async with anyio.create_task_group() as group:
+        for number in range(4):
+            group.start_soon(clean, f"server-{number}")
+    removed = [one for report in reports for one in report]
+    assert sorted(removed) == sorted(
+        (kind, order.agent_work_order_id) for order in orders for kind in (Kind.ARTIFACTS, Kind.CHECKOUT)
+    )
+    for order in orders:
+        assert sorted(one.what for one in await yard.removals(order)) == [Kind.ARTIFACTS, Kind.CHECKOUT]
+    assert yard.trash() == []
+
+
+async def test_a_store_that_is_away_lets_nothing_be_removed(yard: Yard, caplog: pytest.LogCaptureFixture) -> None:
+    order = await yard.completed()
+    yard.pass_days(8)
+    store = FlakyStore(cast(SqliteStore, yard.store))
+    store.away = lambda name: name == "find"
+    away = Janitor(
+        replace(yard.tools, store=cast(Store, store)), yard.volume, lambda: yard.rules, "server-1", yard.clock
+    )
+    await away.look()
+    assert "Nothing can be cleaned up: The database is away." in caplog.text
+    assert yard.checkout(order).is_dir()
+    store.away = lambda name: name == "remark"
+    await away.look()
+    assert not yard.checkout(order).exists()
+    assert await yard.removals(order) == []
+    assert [name.split("~")[0] for name in yard.trash()] == ["checkout"], "it waits until its removal is written down"
+    store.away = lambda name: False
+    await away.look()
+    assert [one.what for one in await yard.removals(order)] == [Kind.CHECKOUT]
+    assert yard.trash() == []
