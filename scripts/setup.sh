@@ -187,17 +187,16 @@ install_ui_packages() {
 # Into a folder beside it first: a server that runs meanwhile never sees half a build.
 build_ui() {
     ui=$root/archon-ui-main
-    sum=$(cd "$ui" && find src public index.html vite.config.ts package-lock.json -type f | LC_ALL=C sort |
+    sources=$(cd "$ui" && find src public index.html vite.config.ts package-lock.json -type f | LC_ALL=C sort |
         xargs cat | cksum)
-    stamp=$ui/dist/.sources
-    [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$sum" ] && return
+    [ -f "$ui/dist/.sources" ] && [ "$(cat "$ui/dist/.sources")" = "$sources" ] && return
     install_ui_packages
     say "building the pages"
     fresh=$ui/node_modules/.fresh-dist
     rm -rf "$fresh"
     (cd "$ui" && ./node_modules/.bin/vite build --logLevel warn --outDir "$fresh" --emptyOutDir >&2) ||
         fail "the pages did not build; see above."
-    printf '%s\n' "$sum" >"$fresh/.sources"
+    printf '%s\n' "$sources" >"$fresh/.sources"
     rm -rf "$ui/dist"
     mv "$fresh" "$ui/dist"
 }

@@ -43,9 +43,7 @@ def measure(scale: Scale) -> list[Figure]:
     return [Figure(f"start from the pool, {what}", ratio(largest, smallest), "ratio", SIZE_TARGET), *figures]
 
 
-def _measure_tree(
-    starts: Starts, stage: Stage, server: Server, tree: Tree, repeats: int
-) -> tuple[list[float], float]:
+def _measure_tree(starts: Starts, stage: Stage, server: Server, tree: Tree, repeats: int) -> tuple[list[float], float]:
     """Seconds of each start, and the megabytes beyond its files of one order. The first order is not counted."""
     client, address = server.client(), stage.address(tree.name)
     client.wait(client.file(address)[0])
@@ -82,7 +80,7 @@ def _ensure_prepared(client: Client, order_id: str) -> None:
 def _beyond_files(repositories: Path, order_id: str) -> float:
     """Bytes on the disk that there would not be without the order, its working files apart."""
     own = sum(_allocated(path) for root in (repositories / order_id).glob("*/.git") for path in _below(root))
-    notes = repositories.glob(f".mirrors/*.git/awo/{order_id}"), repositories.glob(f".mirrors/*.git/refs/awo/{order_id}")
+    notes = (repositories.glob(f".mirrors/*.git/{place}/{order_id}") for place in ("awo", "refs/awo"))
     return own + sum(_allocated(path) for roots in notes for root in roots for path in _below(root))
 
 

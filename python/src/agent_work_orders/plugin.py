@@ -28,7 +28,7 @@ from .api.deps import STATE_NAME, ApiContext, HealthCheck, SwitchedOff, WorkerSt
 from .api.guard import GuardPolicy
 from .archive.orders import OrderArchive
 from .archive.s3 import Bucket, S3Shelf
-from .archive.shelf import DirectoryShelf, Shelf
+from .archive.shelf import DirectoryShelf, Shelf, try_shelf
 from .checkout import CleanUp, DiskVolume, GitCheckouts, Room
 from .desk.desk import Desk
 from .desk.home import look_at_storage, prepare_home
@@ -209,29 +209,30 @@ async def build_tools(
     return tools, store
 
 
-def archive_of(
-    live: LiveSettings, secrets: Secrets, tools: Tools, store: SqliteStore | SupabaseStore
-) -> OrderArchive:
-    """Where orders are put away: a bucket where one is named, else a directory."""
-
-    async def shelf() -> Shelf:
-        now = live.current()
-        if now.archive_s3_bucket is None:
-            return DirectoryShelf(now.archive)
-        return S3Shelf(
-            Bucket(
-                now.archive_s3_bucket,
-                endpoint=now.archive_s3_endpoint,
-                region=now.archive_s3_region,
-                prefix=now.archive_s3_prefix,
-                access_key_id=await secrets.get("AWO_ARCHIVE_S3_ACCESS_KEY_ID"),
-                secret_access_key=await secrets.get("AWO_ARCHIVE_S3_SECRET_ACCESS_KEY"),
-            )
-        )
-
+def archive_of(live: LiveSettings, secrets: Secrets, tools: Tools, store: SqliteStore | SupabaseStore) -> OrderArchive:
+    """Puts orders of this server away."""
     # `build_tools` made them: their branches can be carried, which the workflow need not know.
     checkouts = cast(GitCheckouts, tools.checkouts)
-    return OrderArchive(store, checkouts, shelf, tools.repository, secrets, tools.work_orders_dir)
+    return OrderArchive(
+        store, checkouts, lambda: _shelf(live, secrets), tools.repository, secrets, tools.work_orders_dir
+    )
+
+
+async def _shelf(live: LiveSettings, secrets: Secrets) -> Shelf:
+    """A bucket where one is named, else a directory."""
+    now = live.current()
+    if now.archive_s3_bucket is None:
+        return DirectoryShelf(now.archive)
+    return S3Shelf(
+        Bucket(
+            now.archive_s3_bucket,
+            endpoint=now.archive_s3_endpoint,
+            region=now.archive_s3_region,
+            prefix=now.archive_s3_prefix,
+            access_key_id=await secrets.get("AWO_ARCHIVE_S3_ACCESS_KEY_ID"),
+            secret_access_key=await secrets.get("AWO_ARCHIVE_S3_SECRET_ACCESS_KEY"),
+        )
+    )
 
 
 def janitor_of(live: LiveSettings, tools: Tools, worker_id: str) -> Janitor:
@@ -280,7 +281,10 @@ def testers_of(
         return [*await store.probe(), await _settings_can_be_read(live)]
 
     async def storage(offer: Offer) -> list[Finding]:
-        return await to_thread.run_sync(look_at_storage, live.current())
+        findings = await to_thread.run_sync(look_at_storage, live.current())
+        if live.current().archive_s3_bucket or live.current().archive_dir:
+            findings.append(await try_shelf(await _shelf(live, secrets)))
+        return findings
 
     async def github(offer: Offer) -> list[Finding]:
         chosen = tools.repository(offer.repository_url) if offer.repository_url else None

@@ -123,8 +123,9 @@ class Store(Protocol):
 
     The contract is the numbered list in `tests/agent_work_orders/contracts/store_contract.py`. Calls that take a claim
     raise LostLease when its token is stale, and change nothing. StoreUnavailable means: the same call may be repeated.
-    Transitions write their own events (order_enqueued, order_claimed, order_waiting, order_resumed, lease_lost,
-    order_finished; cancel_requested where no worker holds the order) in the same transaction.
+    Transitions write their own events (order_enqueued, order_claimed, order_waiting, approval_answered, order_resumed,
+    lease_lost, order_finished; cancel_requested and message_received where no worker holds the order) in the same
+    transaction.
     """
 
     # How long a journal may hold events back to send fewer, larger batches.

@@ -5,13 +5,15 @@ import os
 import re
 import secrets
 import shutil
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
 from anyio import to_thread
 
-from ..domain.errors import FailureClass, NotFound, StepFailed
+from ..domain.errors import FailureClass, NotFound, StepFailed, WorkOrderError
+from ..domain.setting import Finding
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}\Z")
 
@@ -30,6 +32,23 @@ class Shelf(Protocol):
     async def remove(self, name: str) -> None:
         """No error if there is none."""
         ...
+
+
+async def try_shelf(shelf: Shelf) -> Finding:
+    """A small file put there, read back and removed."""
+    name = f"awo-probe-{secrets.token_hex(8)}"
+    with tempfile.TemporaryDirectory(prefix=".awo-probe-") as folder:
+        source, target = Path(folder, "source"), Path(folder, "target")
+        await to_thread.run_sync(source.write_text, name)
+        try:
+            await shelf.put(name, source)
+            await shelf.get(name, target)
+            await shelf.remove(name)
+        except WorkOrderError as error:
+            return Finding(
+                name="archive", ok=False, detail=error.message, next_action=error.next_action, required=False
+            )
+    return Finding(name="archive", ok=True, detail="The archive was written, read and cleaned again.")
 
 
 class DirectoryShelf:

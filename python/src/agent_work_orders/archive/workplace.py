@@ -21,7 +21,10 @@ class Occupied(WorkOrderError):
 
 @contextmanager
 def workplace(directory: Path) -> Iterator[Path]:
-    """An empty directory in `directory`, nobody else's while the block lasts; the kernel frees it if its holder dies."""
+    """An empty directory in `directory`, nobody else's while the block lasts; the kernel frees it when its holder dies.
+
+    Occupied while another program has it.
+    """
     place = directory / NAME
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
     # The lock stays: whoever removed it could not know who is about to take it.

@@ -48,7 +48,7 @@ async def held(lock: Path, enough: Callable[[], bool], *, shared: bool = False) 
     """
     pause = 0.005
     kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    descriptor = _lock_file(lock, to_read=shared)
     try:
         while not enough():
             try:
@@ -62,6 +62,16 @@ async def held(lock: Path, enough: Callable[[], bool], *, shared: bool = False) 
         yield False
     finally:
         os.close(descriptor)
+
+
+def _lock_file(lock: Path, *, to_read: bool) -> int:
+    """A descriptor of the lock. On a volume that cannot be written any more what is there can still be read."""
+    try:
+        return os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        if not to_read or error.errno not in (errno.EROFS, errno.EACCES):
+            raise
+        return os.open(lock, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
 
 
 @asynccontextmanager

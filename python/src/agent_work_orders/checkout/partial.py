@@ -27,7 +27,8 @@ async def fetch_contents(
         await git.run(
             "fetch", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--filter=blob:none",
             "--progress", "--stdin", "origin",
-            git_dir=mirror.path, remote=remote, progress=progress, limit=limit, stdin=b"\n".join(sorted(missing)) + b"\n",
+            git_dir=mirror.path, remote=remote, progress=progress, limit=limit,
+            stdin=b"".join(name + b"\n" for name in sorted(missing)),
             settings={"remote.origin.url": remote.url, "fetch.negotiationAlgorithm": "noop"},
         )  # fmt: skip
 

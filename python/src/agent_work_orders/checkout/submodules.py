@@ -104,7 +104,8 @@ class Submodules:
     ) -> str | None:
         """Fetches one and checks it out where it belongs, in a checkout that nobody has had yet; what is left to say.
 
-        `index` is where the server keeps what it looked like. StepFailed names the submodule. The token goes to the host that it is for, and to no other.
+        `index` is where the server keeps what it looked like. StepFailed names the submodule. The token goes to the
+        host that it is for, and to no other.
         """
         own = Mirror(self.git, self.mirrors, module.repository.key, self.limit)
         remote = self.remote(module.repository, token if module.repository.host == repository.host else None)

@@ -170,9 +170,13 @@ class DiskVolume:
             return None
         if kept.kind is not Kind.MIRROR:
             return await run_sync(self._rename, kept, reason)
-        # Under its own lock, so that it is neither fetched nor cloned meanwhile.
-        with removal.alone(self._mirrors / f"{kept.name.removesuffix('.git')}.lock") as ours:
-            if not ours or await run_sync(lambda: bool(orders_in(self._mirrors / kept.name))):
+        # Under its own locks, so that nobody leans on it, fetches it or clones it meanwhile.
+        name = kept.name.removesuffix(".git")
+        with (
+            removal.alone(self._mirrors / f"{name}.use.lock") as unused,
+            removal.alone(self._mirrors / f"{name}.lock") as ours,
+        ):
+            if not (unused and ours) or await run_sync(lambda: bool(orders_in(self._mirrors / kept.name))):
                 return None
             return await run_sync(self._rename, kept, reason)
 

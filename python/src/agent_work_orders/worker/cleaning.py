@@ -140,6 +140,8 @@ class Cleaning:
     async def _put_aside(self, candidate: Candidate, reason: Reason) -> bool:
         kept = candidate.kept
         if kept.kind is Kind.CHECKOUT and candidate.order is not None:
+            if not await self._still(candidate):
+                return False
             with suppress(InvalidInput):  # a host that is not allowed any more: no command is known for it either
                 repository = self._tools.repository(candidate.order.repository_url)
                 await self._tools.checkouts.clean_up(candidate.order, repository)

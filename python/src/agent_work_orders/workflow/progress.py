@@ -28,7 +28,7 @@ from .conversation import Conversation
 from .journal import Journal, keep_journal
 from .lease import Hold, patiently
 from .metadata import write_metadata, write_start
-from .set_up import admitted, set_up
+from .set_up import SettingUp
 from .sharing import SHARE_AT_LAST_WITHIN, SHARE_WITHIN, Sharing
 
 logger = logging.getLogger("archon.awo")
@@ -61,6 +61,7 @@ class Progress:
         self.outputs = {step.step_name: step.output or "" for step in claim.steps if step.success}
         # Of each step, how it last ended, whichever attempt that was.
         self.succeeded = {step.step_name: bool(step.success) for step in claim.steps}
+        self._setting_up = SettingUp(claim, tools, journal, self.artifacts)
         self.conversation = Conversation(claim, tools.store, journal)
         self.session_id = self.order.agent_session_id
         self.pull_request_url = self.order.github_pull_request_url
@@ -180,8 +181,9 @@ class Progress:
                     self.tell(CheckoutProgressed(phase=phase, percent=percent))
 
             token = await self.secret("GITHUB_TOKEN")
+            wanted = self._setting_up.admit(self.options)
             opened = await self.tools.checkouts.open(
-                self.order, self.repository, self.branch, token, tell_progress, options=admitted(self)
+                self.order, self.repository, self.branch, token, tell_progress, options=wanted
             )
             self.tell(
                 CheckoutOpened(
@@ -195,7 +197,7 @@ class Progress:
                 )
             )
             self.record(OrderChanges(base_branch=opened.base_branch, base_commit=opened.base_commit))
-            await set_up(self, opened)
+            await self._setting_up.run(opened, self.options, self.step_order or 0, self.step_name or None)
             self._checkout = opened
         return self._checkout
 

@@ -2,61 +2,62 @@
 
 import re
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from ..domain.checkout_options import checked
 from ..domain.errors import FailureClass, StepFailed
 from ..domain.events import SetupRun
 from ..domain.repository import RepositoryOptions
-from ..ports import Checkout
-
-if TYPE_CHECKING:
-    from .progress import Progress
+from ..domain.work_order import Claim
+from ..ports import Checkout, Tools
+from .artifacts import Artifacts
+from .journal import Journal
 
 # Beside the turns of an agent (from 1) and the checks (from 100).
 _RUN = 90
 _SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSW|KEY|CREDENTIAL", re.IGNORECASE)
 
 
-def admitted(progress: "Progress") -> RepositoryOptions:
-    """What the operator wants in the checkout, once it passed; what is secret by its name is kept out of all words."""
-    options = checked(progress.options)
-    for name, value in options.environment.items():
-        if _SECRET_NAME.search(name) and len(value) >= 8:
-            progress.tools.redactor.register(value)
-    return options
+class SettingUp:
+    """What one run of an order does with its operator's wishes for the checkout."""
 
+    def __init__(self, claim: Claim, tools: Tools, journal: Journal, artifacts: Artifacts) -> None:
+        self._claim, self._tools, self._journal, self._artifacts = claim, tools, journal, artifacts
 
-async def set_up(progress: "Progress", checkout: Checkout) -> None:
-    """Runs the command if its work is not there yet. StepFailed (verification, timeout) with the end of its output."""
-    options = progress.options
-    if options.setup_command is None or checkout.set_up:
-        return
-    artifacts, order = progress.artifacts, progress.order
-    result = await progress.tools.checks.run(
-        f"{progress.claim.order_id}.{progress.claim.token}",
-        ("/bin/sh", "-c", options.setup_command),
-        checkout.root,
-        artifacts.home,
-        artifacts.run_dir(progress.step_order or 0, _RUN),
-        timedelta(seconds=options.setup_timeout),
-        environment=options.environment,
-    )
-    artifact_id = await artifacts.keep_output(
-        result.output, f"{order.attempt}-set-up.log", progress.step_name or None, "text/plain; charset=utf-8"
-    )
-    ran = SetupRun(
-        command=progress.tools.redactor.redact(options.setup_command),
-        exit_code=result.exit_code,
-        passed=result.exit_code == 0,
-        duration_seconds=round(result.duration.total_seconds(), 3),
-        output_tail=progress.tools.redactor.redact(result.output_tail),
-        artifact_id=artifact_id,
-    )
-    progress.tell(ran)
-    if not ran.passed:
-        raise _failed(ran, options)
-    await checkout.keep_set_up()
+    def admit(self, options: RepositoryOptions) -> RepositoryOptions:
+        """The same once they passed, else StepFailed (policy). What is secret by its name is kept out of all words."""
+        for name, value in checked(options).environment.items():
+            if _SECRET_NAME.search(name):
+                self._tools.redactor.register(value)
+        return options
+
+    async def run(self, checkout: Checkout, options: RepositoryOptions, step_order: int, step_name: str | None) -> None:
+        """Runs the command if it is due. StepFailed (verification, timeout) if it ends badly; its log is kept."""
+        if options.setup_command is None or checkout.set_up:
+            return
+        result = await self._tools.checks.run(
+            f"{self._claim.order_id}.{self._claim.token}",
+            ("/bin/sh", "-c", options.setup_command),
+            checkout.root,
+            self._artifacts.home,
+            self._artifacts.run_dir(step_order, _RUN),
+            timedelta(seconds=options.setup_timeout),
+            environment=options.environment,
+        )
+        name = f"{self._claim.order.attempt}-set-up.log"
+        artifact_id = await self._artifacts.keep_output(result.output, name, step_name, "text/plain; charset=utf-8")
+        redact = self._tools.redactor.redact
+        ran = SetupRun(
+            command=redact(options.setup_command),
+            exit_code=result.exit_code,
+            passed=result.exit_code == 0,
+            duration_seconds=round(result.duration.total_seconds(), 3),
+            output_tail=redact(result.output_tail),
+            artifact_id=artifact_id,
+        )
+        self._journal.tell(ran, step_order or None)
+        if not ran.passed:
+            raise _failed(ran, options)
+        await checkout.keep_set_up()
 
 
 def _failed(ran: SetupRun, options: RepositoryOptions) -> StepFailed:
@@ -64,7 +65,7 @@ def _failed(ran: SetupRun, options: RepositoryOptions) -> StepFailed:
         return StepFailed(
             FailureClass.TIMEOUT,
             f"The repository's set-up command did not end within {options.setup_timeout} s.",
-            next_action="Read its log, raise setup_timeout or mend the command in the repository's settings, then retry.",
+            next_action="Read its log; mend the command, or raise setup_timeout in the repository's settings.",
         )
     return StepFailed(
         FailureClass.VERIFICATION,

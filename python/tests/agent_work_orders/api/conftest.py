@@ -1,6 +1,6 @@
 """A host application with our router, a real store and pretended checkouts; requests without a network in between."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -19,7 +19,7 @@ from src.agent_work_orders.domain.redaction import Redactor
 from src.agent_work_orders.domain.repository import HostPolicy, Repository, RepositoryOptions, parse_repository_url
 from src.agent_work_orders.domain.status import Status
 from src.agent_work_orders.domain.work_order import Claim, Outcome, WorkOrder
-from src.agent_work_orders.ports import NO_OPTIONS, Checkout, Checkouts, Diff, FileDiff, MirrorView, Tools
+from src.agent_work_orders.ports import NO_OPTIONS, Checkout, Checkouts, Diff, FileDiff, MirrorView, TakenOver, Tools
 from src.agent_work_orders.store.sqlite import SqliteStore
 
 REQUEST = {"repository_url": "https://github.com/octo/tools", "user_request": "Add a flag."}
@@ -56,6 +56,31 @@ class PretendCheckouts(Checkouts):
         if self.error is not None:
             raise self.error
         self.removed.append((order.agent_work_order_id, repository.key))
+
+    async def clean_up(self, order: WorkOrder, repository: Repository) -> None:
+        """There is no command."""
+
+    async def run(self, stopping: anyio.Event) -> None:
+        """Nothing is prepared."""
+
+    async def take_over(
+        self,
+        order: WorkOrder,
+        repository: Repository,
+        branch: str,
+        token: str | None,
+        commits: Sequence[str],
+        progress: Callable[[str, int], None],
+        *,
+        options: RepositoryOptions = NO_OPTIONS,
+    ) -> TakenOver:
+        raise NotImplementedError
+
+    async def unshare(self, order: WorkOrder, repository: Repository, token: str | None) -> None:
+        """Nothing was ever shared."""
+
+    async def save(self, order: WorkOrder, repository: Repository) -> None:
+        """Nothing is open."""
 
     async def mirrors(self) -> list[MirrorView]:
         if self.error is not None:

@@ -39,6 +39,8 @@ def test_every_route_of_the_contract_is_there_once(document: Json) -> None:
         f"DELETE {order}",
         f"POST {order}/cancel",
         f"POST {order}/retry",
+        f"POST {order}/archive",
+        f"POST {order}/unarchive",
         f"GET {order}/events",
         f"GET {order}/events/stream",
         f"GET {order}/artifacts",
@@ -59,6 +61,7 @@ def test_every_route_of_the_contract_is_there_once(document: Json) -> None:
         "GET /api/awo/workflows",
         "GET /api/awo/health",
         "GET /api/awo/status",
+        "GET /api/awo/metrics",
         "GET /api/awo/settings",
         "PATCH /api/awo/settings",
         "GET /api/awo/settings/audit",
@@ -78,7 +81,9 @@ def test_every_route_says_what_it_does_and_how_it_can_fail(document: Json) -> No
         answers = operation["responses"]
         assert {"403", "503", "default"} <= set(answers), name
         assert "401" in answers or name.endswith("/health"), name
-        about_one = "{agent_work_order_id}" in name or "{repository_id}" in name or name.endswith("/issues")
+        about_one = (
+            "{agent_work_order_id}" in name or "{repository_id}" in name or name.endswith(("/issues", "/metrics"))
+        )
         assert ("404" in answers) == about_one, name
         if "requestBody" in operation:
             assert {"400", "413", "415", "422"} <= set(answers), name
@@ -86,7 +91,9 @@ def test_every_route_says_what_it_does_and_how_it_can_fail(document: Json) -> No
             assert answer["description"], (name, status)
             if not status.startswith("2") and not (name.endswith("/health") and status == "503"):
                 schema = answer["content"]["application/json"]["schema"]
-                assert schema == {"$ref": "#/components/schemas/ErrorBody"}, (name, status)
+                answered = status == "409" and name.endswith(("/approve", "/reject"))  # says by whom and when, too
+                body = "AnsweredBefore" if answered else "ErrorBody"
+                assert schema == {"$ref": f"#/components/schemas/{body}"}, (name, status)
 
 
 def test_every_parameter_is_described(document: Json) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import anyio
@@ -12,6 +13,7 @@ from starlette.types import Message
 from src.agent_work_orders.api import STATE_NAME, deps
 from src.agent_work_orders.api.errors import STATUSES
 from src.agent_work_orders.api.route import MAX_BODY, both
+from src.agent_work_orders.domain.conversation import AlreadyAnswered, Approval, Verdict
 from src.agent_work_orders.domain.errors import (
     FailureClass,
     InvalidInput,
@@ -22,6 +24,7 @@ from src.agent_work_orders.domain.errors import (
     WorkOrderError,
 )
 from src.agent_work_orders.domain.status import WaitingReason
+from src.agent_work_orders.domain.workflow import Gate
 
 from .conftest import REQUEST, Bench, detail_of
 
@@ -125,12 +128,28 @@ def failing_app(bench: Bench, error: Exception) -> None:
     bench.app.include_router(router)
 
 
+APPROVAL = Approval(
+    seq=7,
+    attempt=1,
+    gate=Gate.PLAN,
+    step_name="execute",
+    summary="The plan.",
+    asked_at=datetime(2026, 1, 31, tzinfo=UTC),
+    answer=Verdict.APPROVED,
+    answered_by="ada",
+    answered_at=datetime(2026, 1, 31, 12, tzinfo=UTC),
+    subject="",
+    back_to=1,
+)
+
+
 def all_errors() -> list[WorkOrderError]:
     special: dict[type[WorkOrderError], WorkOrderError] = {
         StepFailed: StepFailed(FailureClass.DISK, "The disk is full.", next_action="Free some space."),
         MustWait: MustWait(WaitingReason.DISK, "The disk is full.", until=None, next_action="Free some space."),
         InvalidInput: InvalidInput([]),
         SequenceGap: SequenceGap(5),
+        AlreadyAnswered: AlreadyAnswered(APPROVAL),
     }
     return [special.get(kind) or kind("It is so.", next_action="Do that.") for kind in WorkOrderError.__subclasses__()]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from src.agent_work_orders.archive.s3 import Bucket, S3Shelf
-from src.agent_work_orders.archive.shelf import DirectoryShelf, Shelf
+from src.agent_work_orders.archive.shelf import DirectoryShelf, Shelf, try_shelf
 from src.agent_work_orders.domain.errors import FailureClass, NotFound, StepFailed
 
 from .s3_server import ACCESS_KEY_ID, SECRET_ACCESS_KEY
@@ -76,3 +76,16 @@ async def test_a_store_that_is_away_is_a_network_trouble(tmp_path: Path) -> None
     with pytest.raises(StepFailed) as refused:
         await S3Shelf(Bucket("orders", endpoint="http://127.0.0.1:1", **KEYS)).put("a", tmp_path / "source")
     assert refused.value.failure_class is FailureClass.NETWORK
+
+
+async def test_a_shelf_is_tried_and_nothing_of_it_stays(shelf: Shelf) -> None:
+    assert (await try_shelf(shelf)).ok
+    if isinstance(shelf, DirectoryShelf):
+        assert list(shelf.directory.iterdir()) == []
+
+
+async def test_a_shelf_that_cannot_be_used_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    found = await try_shelf(DirectoryShelf(tmp_path / "file"))
+    assert (found.ok, found.name, found.required) == (False, "archive", False)
+    assert "AWO_ARCHIVE_DIR" in (found.next_action or "")

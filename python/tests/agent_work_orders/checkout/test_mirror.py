@@ -41,9 +41,9 @@ async def test_many_orders_at_once_on_an_unknown_repository_make_one_clone(host:
     servers = [a_server(host, volume), a_server(host, volume)]
     opened: list[str] = []
     async with anyio.create_task_group() as orders:
-        for number in range(6):
+        for number in range(10):
             orders.start_soon(open_in, servers[number % 2], host, opened)
-    assert opened == [commit] * 6
+    assert opened == [commit] * 10
     assert host.fetches == 1
 
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -31,7 +32,9 @@ from src.agent_work_orders.domain.status import Status, WaitingReason
 from src.agent_work_orders.domain.work_order import Claim, Outcome, WorkOrder
 from src.agent_work_orders.domain.workflow import Gate
 from src.agent_work_orders.ports import Store
+from src.agent_work_orders.store.sqlite import SqliteStore
 
+from .store_moves import transfers
 from .store_waiting import woken_by
 from .store_world import (
     DONE,
@@ -479,3 +482,29 @@ class Conversation:
         await park(world.store, claim, until)
         sent = await world.store.send_message(claim.order_id, words())
         assert (sent.order.status, sent.order.waiting_until) == (Status.WAITING, until)
+
+    @clause(60, 43, 44)
+    async def test_what_was_said_goes_to_another_store_with_its_order(self, world: World, tmp_path: Path) -> None:
+        waits = await asked(world.store, back_to=3)
+        order_id = waits.agent_work_order_id
+        await world.store.answer(order_id, says(Verdict.SENT_BACK, waits.last_seq, "Größer 🎉"))
+        claim = await claim_next(world.store)
+        (message,) = await world.store.hear(claim, claim.order.last_seq + 1)
+        await world.store.deliver(claim, [message.message_id])
+        await world.store.finish(claim, failure())
+        await world.store.send_message(order_id, words(key="k"))
+        await world.store.cancel(order_id)
+        exported = await transfers(world.store).export_order(order_id)
+        async with SqliteStore.open(tmp_path / "other.db") as other:
+            assert await other.import_order(exported)
+            assert await other.approvals(order_id) == await world.store.approvals(order_id)
+            assert await other.messages(order_id) == await world.store.messages(order_id)
+            assert not (await other.send_message(order_id, words(key="k"))).created
+            back = await other.export_order(order_id)
+        assert back.digest() == exported.digest()
+        await world.store.delete(order_id)
+        assert await transfers(world.store).import_order(back)
+        assert (await transfers(world.store).export_order(order_id)).digest() == exported.digest()
+        again = await world.store.send_message(order_id, words())
+        assert [one.text for one in await world.store.messages(order_id)] == ["Größer 🎉", "Use tabs.", "Use tabs."]
+        assert again.order.status is Status.PENDING

@@ -16,8 +16,9 @@ from src.agent_work_orders.domain.status import StepStatus
 KINDS = [
     "order_enqueued", "order_claimed", "checkout_progressed", "checkout_opened", "step_started", "agent_started",
     "agent_spoke", "tool_used", "tool_returned", "usage_counted", "checkpoint_saved", "checkpoint_shared",
-    "step_finished", "check_run", "setup_run", "policy_checked", "branch_pushed", "pull_request_opened", "order_waiting", "order_resumed", "message_received",
-    "cancel_requested", "lease_lost", "order_finished",
+    "step_finished", "check_run", "setup_run", "policy_checked", "branch_pushed", "pull_request_opened",
+    "order_waiting", "approval_answered", "order_resumed", "message_received", "message_delivered",
+    "cancel_requested", "lease_lost", "order_finished", "files_removed",
 ]  # fmt: skip
 IRREGULAR = {"spoke", "run", "lost"}
 

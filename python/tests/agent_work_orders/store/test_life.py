@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
+from src.agent_work_orders.domain.conversation import NewMessage, new_message_id
 from src.agent_work_orders.domain.errors import FailureClass, LostLease, NotFound, WrongState
 from src.agent_work_orders.domain.events import Draft
 from src.agent_work_orders.domain.status import TERMINAL, TRANSITIONS, Status, WaitingReason
@@ -53,6 +54,9 @@ class Model:
     cancel: bool = False
     seq: int = 1
     deleted: bool = False
+    untold: int = 0
+    # Whether a message was written that no attempt was begun for, and that no turn had.
+    unheard: bool = False
 
 
 class Life(RuleBasedStateMachine):
@@ -162,10 +166,58 @@ class Life(RuleBasedStateMachine):
         if held is None or not self.holds(held):
             return
         model, claim = held
-        assert self.call("finish", claim, OUTCOMES[status]).status is status
-        assert self.call("finish", claim, OUTCOMES[status]).status is status
-        self.move(model, status)
+        goes_on = model.unheard and not model.cancel and status is not Status.CANCELLED
+        for _ in range(2):
+            assert self.call("finish", claim, OUTCOMES[status]).status is (Status.PENDING if goes_on else status)
+        if status is not Status.CANCELLED:
+            self.tell(model)
         model.seq += 1
+        if goes_on:
+            self.follow_up(model)
+        else:
+            self.move(model, status)
+
+    def tell(self, model: Model) -> None:
+        model.seq += model.untold
+        model.untold = 0
+
+    def follow_up(self, model: Model) -> None:
+        self.move(model, Status.PENDING)
+        model.attempt += 1
+        model.most = max(model.most, model.attempt + 1)
+        model.cancel = model.unheard = False
+        model.due = None
+
+    @rule(model=filed)
+    def write(self, model: Model) -> None:
+        message_id = new_message_id()
+        message = NewMessage(message_id, message_id, "Ana", "Ana", "Go on.", 5)
+        if model.deleted:
+            self.refused(NotFound, "send_message", model.order_id, message)
+            return
+        assert self.call("send_message", model.order_id, message).created
+        model.untold += 1
+        model.unheard = True
+        if model.status is not Status.RUNNING:
+            self.tell(model)
+        if model.status in TERMINAL:
+            model.seq += 1
+            self.follow_up(model)
+
+    @rule(held=claims)
+    def hear(self, held: tuple[Model, Claim] | None) -> None:
+        if held is None:
+            return
+        model, claim = held
+        if not self.holds(held):
+            self.refused(LostLease, "hear", claim, model.seq + 1)
+            return
+        first_seq = model.seq + 1
+        heard = self.call("hear", claim, first_seq)
+        assert self.call("hear", claim, first_seq) == heard
+        self.tell(model)
+        self.call("deliver", claim, [message.message_id for message in heard])
+        model.unheard = False
 
     @rule(held=claims)
     def release(self, held: tuple[Model, Claim] | None) -> None:

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from src.agent_work_orders.checkout.refs import refs_below
 
 from ..archive.s3_server import ACCESS_KEY_ID, BUCKET, SECRET_ACCESS_KEY, client_of
@@ -73,6 +75,7 @@ def load(archon: Archon, remote: Remote) -> Iterator[list[str]]:
         thread.join()
 
 
+@pytest.mark.timeout(300)  # servers, and programs that start anew, on a machine that may be busy
 def test_a_backup_under_load_brings_everything_back(
     start_archon: StartArchon, play: Play, remote: Remote, tmp_path: Path
 ) -> None:
@@ -109,6 +112,7 @@ def test_a_backup_under_load_brings_everything_back(
     second.order(waiting.id).completed()
 
 
+@pytest.mark.timeout(300)  # servers, and programs that start anew, on a machine that may be busy
 def test_a_backup_that_is_killed_leaves_no_file_and_the_next_one_is_whole(
     start_archon: StartArchon, play: Play, remote: Remote, tmp_path: Path
 ) -> None:
@@ -116,7 +120,7 @@ def test_a_backup_that_is_killed_leaves_no_file_and_the_next_one_is_whole(
     play(WRITES_HELLO)
     archon.file(remote.url).completed()
     large = archon.home / "config" / "large"
-    large.write_bytes(os.urandom(1 << 20) * 200)
+    large.write_bytes(os.urandom(1 << 20) * 40)
     to = tmp_path / "to"
     arguments = ["-m", "src.agent_work_orders.backup", "create", "--to", str(to)]
     environment = {"PATH": os.environ["PATH"], "ARCHON_HOME": str(archon.home), "HOME": str(tmp_path)}

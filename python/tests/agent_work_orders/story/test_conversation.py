@@ -1,12 +1,14 @@
 """People who talk with an order: approvals, rejections and messages, with the real command line and real pushes."""
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
 
 from src.agent_work_orders.rehearsal import Stage
 
+from ..postgres.project import Project
 from .archon import Archon, Order, eventually
 from .conftest import MakeRepository, Play, StartArchon
 from .remote import Remote
@@ -275,3 +277,31 @@ def test_what_cannot_be_said_is_refused_with_what_is_wrong(archon: Archon, play:
     late = order.client.post(f"/work-orders/{order.id}/approve", json={"seq": 3})
     assert (late.status_code, late.json()["detail"]["fields"][0]["field"]) == (422, "seq")
     assert order.now()["attempt"] == 1
+
+
+def test_another_server_on_another_disk_goes_on_with_an_answer_and_with_a_message(
+    start_archon: StartArchon, play: Play, remote: Remote, project: Project, tmp_path: Path
+) -> None:
+    play(WRITES_HELLO, GOES_ON)
+    shared = {"SUPABASE_URL": project.url, "SUPABASE_SERVICE_KEY": project.service_key}
+    first = start_archon(tmp_path / "one", **shared)
+    order_id = first.file(remote.url, requires_approval=["push"]).id
+    asked = asks(first.order(order_id), "push")
+    first.kill()
+
+    order = start_archon(tmp_path / "two", **shared).order(order_id)
+    assert answer(order, "approve", asked).status_code == 202
+    order.follow(asked["seq"])
+    done = order.now()
+    assert (done["status"], done["attempt"], len(done["approvals"])) == ("completed", 1, 1)
+    pushed = remote.commit(done["git_branch_name"])
+
+    tell(order, "More polite, please.")
+    again = asks(order, "push", after_seq=done["last_seq"])
+    assert answer(order, "approve", again).status_code == 202
+    order.follow(again["seq"])
+    end = order.now()
+    assert (end["status"], end["attempt"]) == ("completed", 2)
+    assert remote.read(end["git_branch_name"], "hello.txt") == "good day"
+    assert remote.git("merge-base", pushed, end["git_branch_name"]) == pushed
+    assert len(remote.pull_requests()) == 1

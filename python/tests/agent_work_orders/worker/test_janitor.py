@@ -386,7 +386,7 @@ async def test_drafts_of_dead_clones_and_what_was_made_beforehand_go_by_their_ow
     yard.rules = replace(yard.rules, max_bytes=10**9)
     nearly_full(yard, short_of=1)
     report = await yard.clean()
-    assert [one.kind for one in report.removed][0] in (Kind.PREPARED, Kind.CACHE)
+    assert report.removed[0].kind in (Kind.PREPARED, Kind.CACHE)
     nearly_full(yard, short_of=10**12)
     await yard.clean()
     assert not ready.exists()
@@ -420,18 +420,37 @@ async def test_a_store_that_is_away_lets_nothing_be_removed(yard: Yard, caplog: 
     yard.pass_days(8)
     store = FlakyStore(cast(SqliteStore, yard.store))
     store.away = lambda name: name == "find"
-    away = Janitor(
-        replace(yard.tools, store=cast(Store, store)), yard.volume, lambda: yard.rules, "server-1", yard.clock
-    )
-    await away.look()
+    tools = replace(yard.tools, store=cast(Store, store))
+
+    async def look() -> None:
+        await Janitor(tools, yard.volume, lambda: yard.rules, "server-1", yard.clock).look()
+
+    await look()
     assert "Nothing can be cleaned up: The database is away." in caplog.text
     assert yard.checkout(order).is_dir()
     store.away = lambda name: name == "remark"
-    await away.look()
+    await look()
     assert not yard.checkout(order).exists()
     assert await yard.removals(order) == []
     assert [name.split("~")[0] for name in yard.trash()] == ["checkout"], "it waits until its removal is written down"
     store.away = lambda name: False
-    await away.look()
+    await look()
     assert [one.what for one in await yard.removals(order)] == [Kind.CHECKOUT]
     assert yard.trash() == []
+
+
+async def test_a_janitor_waits_a_little_after_the_start_and_after_a_failure(yard: Yard) -> None:
+    order = await yard.completed()
+    yard.pass_days(8)
+    patient = Janitor(yard.tools, yard.volume, lambda: yard.rules, "server-1", yard.clock, first_after=DAY)
+    await patient.look()
+    assert yard.checkout(order).is_dir()
+    store = FlakyStore(cast(SqliteStore, yard.store))
+    store.away = lambda name: name == "find"
+    tools = replace(yard.tools, store=cast(Store, store))
+    refused = Janitor(tools, yard.volume, lambda: yard.rules, "server-1", yard.clock)
+    await refused.look()
+    store.away = lambda name: False
+    await refused.look()
+    assert yard.checkout(order).is_dir()
+    assert store.calls.count("find") == 1

@@ -286,6 +286,23 @@ async def test_events_of_a_claim_that_was_lost_are_written_nowhere_but_kept_for_
     assert not list(bench.folder(order_id).glob("run/*"))
 
 
+async def test_a_hold_that_has_ended_stops_the_writer_though_its_token_would_still_do(bench: Bench) -> None:
+    order_id = await bench.file()
+    claim, hold = await bench.claim(), Hold()
+    bench.store.away = lambda name: name == "write"
+    with pytest.raises(ExceptionGroup) as raised:  # noqa: PT012 - the block itself is what ends
+        async with keep_journal(claim, bench.tools, hold) as journal:
+            journal.tell(AgentSpoke(text="unheard"))
+            await bench.store.refused.wait()
+            hold.end(Ending.LOST)
+            bench.store.away = lambda name: False
+            await anyio.sleep_forever()
+    assert raised.value.subgroup(LostLease)
+    assert await bench.payloads(order_id, "agent_spoke") == []
+    (file,) = bench.folder(order_id).glob("run/*/*")
+    assert "unheard" in file.read_text()
+
+
 async def test_what_a_moment_brings_goes_in_one_call(bench: Bench) -> None:
     order_id = await bench.file()
     claim = await bench.claim()

@@ -8,6 +8,7 @@ import anyio.lowlevel
 import pytest
 
 from src.agent_work_orders.domain.status import Status
+from src.agent_work_orders.domain.work_order import Renewal
 from src.agent_work_orders.workflow import lease as lease_module
 from src.agent_work_orders.workflow.lease import Ending, Hold, keep_lease, patiently
 from src.agent_work_orders.workflow.run import run_work_order
@@ -37,6 +38,29 @@ async def test_a_lease_is_renewed_as_long_as_the_block_lasts(bench: Bench) -> No
     bench.store.calls.clear()
     await anyio.wait_all_tasks_blocked()
     assert bench.store.calls == []
+
+
+@pytest.mark.usefixtures("quick")
+async def test_what_was_written_renewed_the_lease_and_no_renewal_is_asked_for(bench: Bench) -> None:
+    await bench.file()
+    claim = await bench.claim()
+    waits: list[timedelta] = []
+    again, original = anyio.Event(), bench.store.wait_for_cancel
+
+    async def wait_for_cancel(order_id: str, at_most: timedelta) -> None:
+        waits.append(at_most)
+        if len(waits) > 1:
+            again.set()
+            await anyio.sleep_forever()
+        # As a write that began in the meantime would: it holds for longer than this wait takes.
+        hold.renewed(anyio.current_time() + 100, Renewal(claim.lease_expires_at, cancel_requested=False))
+        await original(order_id, at_most)
+
+    bench.store.wait_for_cancel = wait_for_cancel  # type: ignore[attr-defined]  # found before __getattr__ is asked
+    async with keep_lease(claim, bench.tools, bench.stopping) as hold:
+        await again.wait()
+        assert waits[1] > timedelta(seconds=90)
+        assert "renew" not in bench.store.calls
 
 
 @pytest.mark.usefixtures("quick")

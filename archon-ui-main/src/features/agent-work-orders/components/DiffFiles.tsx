@@ -79,13 +79,13 @@ export function DiffFileHead({ file, viewed, onViewed }: DiffFileHeadProps) {
   const id = `viewed-${file.path}`;
   return (
     <div className="flex h-11 items-center gap-3 border-line border-y bg-sunk px-3">
-      <h3 className="flex min-w-0 flex-1 items-center gap-1 font-mono text-code">
+      <h2 className="flex min-w-0 flex-1 items-center gap-1 font-mono text-code">
         <span className="truncate" title={file.path}>
           {file.old_path && file.old_path !== file.path && <span className="text-muted">{file.old_path} → </span>}
           {file.path}
         </span>
         <CopyButton text={file.path} label="Copy the path" />
-      </h3>
+      </h2>
       {file.status !== "modified" && <span className="text-muted text-xs">{file.status}</span>}
       <Counts file={file} />
       <label htmlFor={id} className="flex items-center gap-2 text-xs">

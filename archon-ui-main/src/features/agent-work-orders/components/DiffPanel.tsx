@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { defaultRangeExtractor, useVirtualizer } from "@tanstack/react-virtual";
-import { useEffect, useMemo, useRef, useState } from "react";
+import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { workOrderKeys } from "../hooks/keys";
 import { useComments } from "../hooks/useComments";
 import { Button, cn, count, Empty, Problem, plural, Skeleton, useMediaQuery, useStored, useToast } from "../host";
@@ -84,11 +84,12 @@ function Diff({
     [diff, shownByHand, viewed, marks],
   );
   const heads = useMemo(() => rows.flatMap((row, at) => (row.row === "file" ? [at] : [])), [rows]);
+  const getItemKey = useCallback((at: number) => rows[at]?.key ?? at, [rows]);
   const virtual = useVirtualizer({
     count: rows.length,
     getScrollElement: () => scroller.current,
     estimateSize: (at) => (rows[at]?.row === "line" ? 20 : rows[at]?.row === "hunk" ? 28 : 44),
-    getItemKey: (at) => rows[at]?.key ?? at,
+    getItemKey,
     overscan: 12,
     // The head of the file that one reads stays on top.
     rangeExtractor: (range) => {

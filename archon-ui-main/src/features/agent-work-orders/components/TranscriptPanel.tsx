@@ -38,11 +38,13 @@ export function TranscriptPanel({ orderId, journal, grows, step, goTo }: Transcr
     [find.rows, find.filtered, journal.openedAt, openGroups],
   );
   const focused = useRef<number | null>(null);
+  // Another function would have all rows measured anew at every frame.
+  const getItemKey = useCallback((index: number) => shown[index]?.key ?? index, [shown]);
   const virtual = useVirtualizer({
     count: shown.length,
     getScrollElement: () => scroller.current,
     estimateSize: (index) => estimate(shown[index]),
-    getItemKey: (index) => shown[index]?.key ?? index,
+    getItemKey,
     overscan: 12,
     // What has the focus stays on the page: else the focus would fall out of it.
     rangeExtractor: (range) => {
@@ -240,7 +242,9 @@ function useHeldPlace(
       const start = virtual.measurementsCache[at]?.start;
       if (start !== undefined) element.scrollTop = start + before.offset;
     }
-    const item = virtual.getVirtualItems().find((one) => one.end > element.scrollTop);
-    held.current = { first, key: item ? String(item.key) : null, offset: item ? element.scrollTop - item.start : 0 };
+    // The element's own word would cost a layout at every frame.
+    const at = virtual.scrollOffset ?? 0;
+    const item = virtual.getVirtualItems().find((one) => one.end > at);
+    held.current = { first, key: item ? String(item.key) : null, offset: item ? at - item.start : 0 };
   });
 }

@@ -10,7 +10,7 @@ import {
   PauseCircle,
   Terminal,
 } from "lucide-react";
-import { memo, type ReactNode } from "react";
+import { memo, type ReactNode, useState } from "react";
 import { Button, CopyButton, clockTime, cn, count, duration, exactTime, money, safeHref } from "../host";
 import { isBad, type ShownRow, type StepRow, type ToolRow } from "../utils/transcript";
 import { LazyMarkdown } from "./LazyMarkdown";
@@ -33,25 +33,31 @@ interface TranscriptRowProps extends RowActs {
 
 /** One line of the transcript. What is folded is not on the page at all. */
 export const TranscriptRow = memo(function TranscriptRow({ row, open, marked, ...acts }: TranscriptRowProps) {
+  // The buttons of a row are half of its elements, and are wanted for one row at a time.
+  const [near, setNear] = useState(false);
   return (
+    // biome-ignore lint/a11y/noStaticElementInteractions: it acts on nothing, it only shows what can be done
     <div
+      onPointerEnter={() => setNear(true)}
+      onPointerLeave={() => setNear(false)}
+      onFocus={() => setNear(true)}
       className={cn(
-        "group/row relative grid grid-cols-[minmax(0,1fr)_auto] gap-2 border-transparent border-l-2 px-2 py-1 sm:px-3",
+        "relative grid grid-cols-[minmax(0,1fr)_auto] gap-2 border-transparent border-l-2 px-2 py-1 sm:px-3",
         isBad(row) && "border-l-failed",
         marked && "bg-accent-soft",
       )}
     >
       <div className="min-w-0">{bodyOf(row, open, acts)}</div>
-      <RowTools row={row} />
+      <RowTools row={row} near={near} />
     </div>
   );
 });
 
-function RowTools({ row }: { row: ShownRow }) {
+function RowTools({ row, near }: { row: ShownRow; near: boolean }) {
   return (
     <span className="flex h-5 items-center text-muted text-xs">
-      {row.row !== "group" && (
-        <span className="hidden items-center opacity-0 focus-within:opacity-100 group-hover/row:opacity-100 sm:flex">
+      {near && row.row !== "group" && (
+        <span className="hidden items-center sm:flex">
           <CopyButton text={() => plainText(row)} label="Copy the text" />
           <CopyButton
             text={() => JSON.stringify(row.events, null, 2)}
@@ -66,7 +72,7 @@ function RowTools({ row }: { row: ShownRow }) {
         title={`${exactTime(row.at)} · line ${row.seq}`}
         className="tabular inline-flex min-h-6 items-center gap-1 hover:underline"
       >
-        <Link2 size={12} aria-hidden className="hidden opacity-0 group-hover/row:opacity-100 sm:block" />
+        {near && <Link2 size={12} aria-hidden className="hidden sm:block" />}
         {clockTime(row.at)}
       </a>
     </span>
@@ -264,7 +270,7 @@ const STEP_WORDS = {
 function StepLine({ row, open, onToggle, onWhole }: { row: StepRow; open: boolean } & RowActs) {
   if (row.status === null) {
     return (
-      <h3 className="flex items-center gap-2 pt-3 font-semibold">
+      <h2 className="flex items-center gap-2 pt-3 font-semibold">
         <span className="h-px w-4 bg-line" />
         {row.name}
         <span className="font-normal text-muted text-xs">
@@ -272,7 +278,7 @@ function StepLine({ row, open, onToggle, onWhole }: { row: StepRow; open: boolea
           {row.attempt > 1 && `, attempt ${row.attempt}`}
         </span>
         <span className="h-px flex-1 bg-line" />
-      </h3>
+      </h2>
     );
   }
   const said = [row.error, row.text].filter(Boolean).join("\n\n");

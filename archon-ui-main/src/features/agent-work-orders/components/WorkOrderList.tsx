@@ -30,12 +30,13 @@ export function WorkOrderList({ orders, filter, selected, onSelected, onNearEnd,
     if (holder.current) setTop(holder.current.getBoundingClientRect().top + window.scrollY);
   }, []);
 
+  const getItemKey = useCallback((index: number) => orders[index]?.agent_work_order_id ?? index, [orders]);
   const virtual = useWindowVirtualizer({
     count: orders.length,
     estimateSize: () => (wide ? 56 : 72),
     overscan: 8,
     scrollMargin: top,
-    getItemKey: (index) => orders[index]?.agent_work_order_id ?? index,
+    getItemKey,
   });
   // biome-ignore lint/correctness/useExhaustiveDependencies: another row height needs another measure
   useEffect(() => virtual.measure(), [wide]);
