@@ -19,7 +19,6 @@ export interface ListFilter {
   status: readonly Status[];
   repositoryUrl: string;
   q: string;
-  archived?: boolean;
 }
 
 /** `again`: not like this; the agent is to make it anew as the comment says. */
