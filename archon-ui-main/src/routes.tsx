@@ -1,4 +1,4 @@
-import { ListChecks, type LucideIcon, Plus } from "lucide-react";
+import { Activity, FolderGit2, ListChecks, type LucideIcon, Plus, Settings } from "lucide-react";
 import { type ComponentType, lazy } from "react";
 import { PATHS } from "./paths";
 
@@ -21,7 +21,22 @@ export const ROUTES: PageRoute[] = [
     element: lazy(() => import("@/features/agent-work-orders/views/NewWorkOrderView")),
     nav: { label: "New work order", short: "New", icon: Plus, key: "n" },
   },
+  {
+    path: PATHS.repositories,
+    element: lazy(() => import("@/features/agent-work-orders/views/RepositoriesView")),
+    nav: { label: "Repositories", short: "Repos", icon: FolderGit2, key: "r" },
+  },
+  {
+    path: PATHS.status,
+    element: lazy(() => import("@/features/agent-work-orders/views/StatusView")),
+    nav: { label: "Status", short: "Status", icon: Activity, key: "s" },
+  },
   { path: PATHS.workOrder, element: lazy(() => import("@/features/agent-work-orders/views/WorkOrderView")) },
+  {
+    path: PATHS.settings,
+    element: lazy(() => import("@/features/settings/views/SettingsView")),
+    nav: { label: "Settings", short: "Settings", icon: Settings, key: "," },
+  },
 ];
 
 export const NAVIGATION = ROUTES.flatMap(({ path, nav }) => (nav ? [{ path, ...nav }] : []));

@@ -12,4 +12,5 @@ export const workOrderKeys = {
   workflows: ["awo-workflows"] as const,
   status: ["awo-status"] as const,
   health: ["awo-health"] as const,
+  repositories: ["awo-repositories"] as const,
 };

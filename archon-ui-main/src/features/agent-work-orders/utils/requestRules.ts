@@ -98,7 +98,7 @@ function subdirProblem(path: string): string | null {
   return parts.some((part) => part.toLowerCase() === ".git") ? "must not lie in .git" : null;
 }
 
-function modelProblem(name: string): string | null {
+export function modelProblem(name: string): string | null {
   return /^[A-Za-z0-9][A-Za-z0-9._:/@[\]-]{0,99}$/.test(name)
     ? null
     : "must be a model's name: 1 to 100 letters, digits, '.', '_', ':', '/', '@', '[', ']' or '-'";
@@ -128,7 +128,11 @@ interface Bounds {
   exclusiveMinimum?: number;
 }
 
-function rangeProblem(text: string, { minimum, maximum, exclusiveMinimum }: Bounds, whole: boolean): string | null {
+export function rangeProblem(
+  text: string,
+  { minimum, maximum, exclusiveMinimum }: Bounds,
+  whole: boolean,
+): string | null {
   const value = Number(text);
   if (text.trim() === "" || !Number.isFinite(value)) return "must be a number";
   if (whole && !Number.isInteger(value)) return "must be a whole number";
