@@ -123,9 +123,11 @@ class StepFailed(WorkOrderError):
 class DiskFull(StepFailed):
     """Nothing more can be written; a run waits until there is room, and loses nothing."""
 
+    code = "disk_full"
+    next_action = "Make room on the volume of the repositories; the order then goes on by itself."
+
     def __init__(self, message: str = "The disk is full.") -> None:
-        action = "Make room on the volume of the repositories; the order then goes on by itself."
-        super().__init__(FailureClass.DISK, message, next_action=action)
+        super().__init__(FailureClass.DISK, message, next_action=type(self).next_action)
 
 
 class MustWait(WorkOrderError):

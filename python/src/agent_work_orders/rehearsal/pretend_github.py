@@ -55,6 +55,8 @@ class PretendGitHub:
             routes=[
                 Route("/user", self._user),
                 Route("/repositories/{identifier:int}", self._repository),
+                Route("/repositories/{identifier:int}/pulls", self._list, methods=["GET"]),
+                Route("/repositories/{identifier:int}/pulls", self._open, methods=["POST"]),
                 Route("/repos/{owner}/{name}", self._repository),
                 Route("/repos/{owner}/{name}/issues/{number:int}", self._issue),
                 Route("/repos/{owner}/{name}/git/refs", self._make_branch, methods=["POST"]),
@@ -261,7 +263,9 @@ class PretendGitHub:
             home = self.repositories.find(wanted["owner"], wanted["name"])
             moved = self.repositories.moved_to(wanted["owner"], wanted["name"])
             if home is None and moved is not None:
-                raise _Moved(f"{self._at.api}/repositories/{moved.identifier}")
+                _, _, rest = request.url.path.partition(f"/repos/{wanted['owner']}/{wanted['name']}")
+                query = f"?{request.url.query}" if request.url.query else ""
+                raise _Moved(f"{self._at.api}/repositories/{moved.identifier}{rest}{query}")
         if home is None or (home.private and not self._knows(request)):
             raise Refused(404, "Not Found")
         return home

@@ -179,13 +179,16 @@ def test_without_a_token_a_public_repository_is_worked_on_and_the_work_is_kept(
     assert list(order.diff()) == ["hello.txt"]
 
 
-def test_a_repository_that_moved_is_said_to_have_moved(
+def test_a_repository_that_moved_is_followed_and_said_to_have_moved(
     archon: Archon, stage: Stage, play: Play, remote: Remote
 ) -> None:
     stage.repositories.rename(remote.owner, remote.name, f"{remote.name}-moved")
     play(WRITES_HELLO)
 
-    failed = archon.file(remote.url).failed("git")
+    order = archon.file(remote.url)
+    order.completed()
 
-    assert "moved" in failed["error_message"]
-    assert "new address" in failed["next_action"]
+    [opened] = order.events("checkout_opened")
+    assert any(f"{remote.name}-moved" in note and "new work orders" in note for note in opened.payload["notes"])
+    [pull_request] = remote.pull_requests()
+    assert pull_request.state == "open"

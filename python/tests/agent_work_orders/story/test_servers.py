@@ -1,8 +1,10 @@
 """Two servers on one database, each with a disk of its own: one dies, the other ends what it began."""
 
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -172,4 +174,52 @@ def test_a_database_that_is_away_for_a_while_costs_nothing_but_time(
     done = order.completed()
     assert done["attempt"] == 1
     assert [event.kind for event in order.events()].count("order_claimed") == 1
+    assert len(remote.pull_requests()) == 1
+
+
+@pytest.fixture
+def with_settings(project: Project, shared: dict[str, str]) -> Iterator[dict[str, str]]:
+    forget = "delete from public.archon_settings"
+    project.run(forget)
+    # Empty counts as unset: what the operator does not give is saved over the API.
+    yield {**shared, "AWO_LEASE_SECONDS": "", "GITHUB_TOKEN": "", "ANTHROPIC_API_KEY": ""}
+    project.run(forget)
+
+
+def test_limit_token_and_retention_that_are_saved_on_one_server_are_obeyed_by_the_other(
+    start_archon: StartArchon,
+    stage: Stage,
+    play: Play,
+    remote: Remote,
+    with_settings: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    one, other = (start_archon(tmp_path / name, **with_settings) for name in ("one", "other"))
+
+    def saved(**changes: Any) -> bool:
+        answer = one.client.patch("/settings", json=changes, headers={"If-Match": "*"})
+        return answer.status_code == 200
+
+    assert saved(max_concurrent=7)
+    eventually(lambda: other.client.get("/status").json()["worker"]["slots"] == 7, within=5)
+
+    def kept_days() -> Any:
+        listed = other.client.get("/settings").json()["settings"]
+        return next(one["value"] for one in listed if one["name"] == "retention_days")
+
+    assert saved(retention_days=23)
+    eventually(lambda: kept_days() == 23, within=5)
+
+    for name, value in (("github_token", stage.github_token), ("anthropic_api_key", stage.anthropic_api_key)):
+        one.client.put(f"/settings/secrets/{name}", json={"value": value}).raise_for_status()
+
+    def has_both() -> bool:
+        checks = {check["name"]: check["ok"] for check in other.client.get("/health").json()["checks"]}
+        return bool(checks["github_token"] and checks["claude_credentials"])
+
+    eventually(has_both, within=5)
+    play(executing(bash("echo hello > hello.txt"), says("I wrote it.")))
+    assert saved(max_concurrent=7)
+    one.terminate()  # so that the other one has to use them
+    other.file(remote.url).completed()
     assert len(remote.pull_requests()) == 1
