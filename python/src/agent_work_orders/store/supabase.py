@@ -44,6 +44,7 @@ from ..domain.work_order import (
     Step,
     StepResult,
     WorkOrder,
+    utc_now,
 )
 from ..ports import Batch, Counts, Enqueued, ListQuery, Reaped, Sent, Written
 from . import remote_conversation, remote_transfer, wire
@@ -57,6 +58,8 @@ from .transaction import News
 from .transport import Transport
 
 CLOSE_WITHIN = 2.0
+# Seconds between two clocks that nobody needs to hear of.
+CLOCKS_APART = 5.0
 
 
 class SupabaseStore:
@@ -249,12 +252,16 @@ class SupabaseStore:
         try:
             await self.check()
             version = await self._schema_version() or 0
+            asked_at = utc_now()
+            its_time = datetime.fromisoformat(await self._ask("now"))
+            apart = its_time - (asked_at + (utc_now() - asked_at) / 2)
         except StoreUnavailable as error:
             return [Finding(name="reachable", ok=False, detail=error.message, next_action=error.next_action)]
         known = len(MIGRATIONS)
         return [
             Finding(name="reachable", ok=True, detail="The Supabase project can be read and written."),
             Finding(name="schema", ok=True, detail=f"The schema has {version} parts; this server needs {known}."),
+            _clock_finding(apart.total_seconds()),
         ]
 
     # --- workers ---
@@ -572,3 +579,13 @@ def _meaning(refusal: Refusal, order_id: str, rule: str) -> Exception:
             return InvalidInput([FieldProblem("from_step", f"must be a number from 1 to {refusal.detail}")])
         case _:
             return refusal
+
+
+def _clock_finding(seconds: float) -> Finding:
+    """Leases and orders go by the database's clock alone; a wrong one here misleads people who read logs."""
+    side = "ahead of" if seconds > 0 else "behind"
+    detail = f"The database's clock is {abs(seconds):.1f} s {side} this server's."
+    if abs(seconds) <= CLOCKS_APART:
+        return Finding(name="clock", ok=True, detail=detail)
+    action = "Set both clocks by NTP; work goes on, but times in logs and in the state do not agree."
+    return Finding(name="clock", ok=False, detail=detail, next_action=action, required=False)

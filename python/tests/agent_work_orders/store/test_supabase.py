@@ -194,6 +194,26 @@ async def test_a_missing_migration_is_named_and_the_store_goes_on_once_it_has_ru
         assert all(finding.ok for finding in await store.probe())
 
 
+async def test_a_clock_that_is_wrong_is_a_warning_and_says_by_how_much(newest_project: Project) -> None:
+    newest_project.gateway.fault = lambda function: None
+    async with SupabaseStore.open(newest_project.url, newest_project.service_key) as store:
+        [clock] = [finding for finding in await store.probe() if finding.name == "clock"]
+        assert clock.ok, clock.detail
+        right = "select clock_timestamp()"
+        body = "create or replace function public.awo_now_v1() returns timestamptz language sql volatile "
+        body += "set search_path = '' as $$ {} $$"
+        await to_thread.run_sync(newest_project.run, body.format(f"{right} - interval '1 hour'"))
+        try:
+            [clock] = [finding for finding in await store.probe() if finding.name == "clock"]
+        finally:
+            await to_thread.run_sync(newest_project.run, body.format(right))
+    assert (clock.ok, clock.required) == (False, False)
+    assert "3600." in clock.detail or "3599." in clock.detail
+    assert "behind" in clock.detail
+    assert clock.next_action is not None
+    assert "NTP" in clock.next_action
+
+
 async def test_the_code_works_on_a_newer_schema_than_its_own(newest_project: Project) -> None:
     newest_project.gateway.fault = lambda function: None
     newer = """
