@@ -10,13 +10,13 @@ from pydantic import BaseModel, Field
 
 from ..domain.errors import NotFound
 from ..domain.redaction import Redactor
+from ..domain.repository import named_repository
 from ..domain.work_order import Artifact
 from ..ports import FileDiff
 from .content import serve
 from .deps import Context, OrderId
 from .errors import error_responses
 from .route import both
-from .work_orders import stored_repository
 
 router = APIRouter()
 
@@ -113,7 +113,7 @@ async def read_diff(
 ) -> Response:
     """The last checkpoint against the base; there is none before the order's checkout was opened."""
     order = await context.tools.store.get(order_id)
-    diff = await context.tools.checkouts.diff(order, stored_repository(order.repository_url))
+    diff = await context.tools.checkouts.diff(order, named_repository(order.repository_url))
     files = await to_thread.run_sync(_masked, diff.files, context.tools.redactor)
     if "text/x-diff" in accept.lower():
         text = "".join(_patch(file) for file in files)

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
 from ..domain.errors import FailureClass, FieldProblem, InvalidInput, NotFound, StepFailed, WorkOrderError
 from ..domain.registry import RegistryEntry
-from ..domain.repository import RepositoryOptions
+from ..domain.repository import RepositoryOptions, named_repository
 from ..domain.setting import Finding
 from ..domain.work_order import clean_text
 from ..ports import MirrorView, Registry
@@ -17,7 +17,6 @@ from .deps import ApiContext, Context
 from .errors import Refused, error_responses
 from .route import both
 from .settings import User, who
-from .work_orders import stored_repository
 
 router = APIRouter()
 
@@ -291,7 +290,7 @@ async def _mirrors(context: ApiContext) -> dict[str, MirrorView]:
 
 
 def _view(entry: RegistryEntry, mirrors: dict[str, MirrorView]) -> RepositoryView:
-    known, verified = stored_repository(entry.url), entry.verification
+    known, verified = named_repository(entry.url), entry.verification
     mirror = mirrors.get(entry.key)
     return RepositoryView(
         repository_id=_id_of(entry.key),

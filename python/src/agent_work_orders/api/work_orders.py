@@ -21,7 +21,7 @@ from pydantic import AfterValidator, BaseModel, Field
 from ..domain.conversation import Approval
 from ..domain.errors import FieldProblem, InvalidInput, WorkOrderError
 from ..domain.gates import gates_of
-from ..domain.repository import HostPolicy, Repository, RepositoryOptions, parse_repository_url
+from ..domain.repository import RepositoryOptions, named_repository
 from ..domain.status import Status, WaitingReason
 from ..domain.work_order import (
     NewWorkOrder,
@@ -161,7 +161,7 @@ async def list_work_orders(
     """Newest first, page by page; orders filed meanwhile neither shift nor repeat anything."""
     query = ListQuery(
         statuses=frozenset(status or ()),
-        repository_key=stored_repository(repository_url).key if repository_url else None,
+        repository_key=named_repository(repository_url).key if repository_url else None,
         text=q or None,
         limit=limit + 1,
         before=_read_cursor(cursor) if cursor else None,
@@ -258,14 +258,14 @@ async def delete_work_order(context: Context, order_id: OrderId) -> None:
 async def _remove_files(tools: Tools, order: WorkOrder) -> bool:
     """Whether anything could not be removed."""
     left = False
-    repository = stored_repository(order.repository_url)
+    repository = named_repository(order.repository_url)
     with anyio.move_on_after(CLEAN_UP_TIME / 2):
         try:
             await tools.checkouts.unshare(order, repository, await tools.secrets.get("GITHUB_TOKEN", repository))
         except (WorkOrderError, OSError) as error:
             log.warning("the hidden ref of %s is still on the remote: %s", order.agent_work_order_id, error)
     try:
-        await tools.checkouts.remove(order, stored_repository(order.repository_url))
+        await tools.checkouts.remove(order, named_repository(order.repository_url))
     except (WorkOrderError, OSError) as error:
         log.warning("the checkout of %s could not be removed: %s", order.agent_work_order_id, error)
         left = True
@@ -323,12 +323,6 @@ def _refused(check: Callable[[], object]) -> tuple[FieldProblem, ...]:
     except InvalidInput as refused:
         return refused.fields
     return ()
-
-
-def stored_repository(url: str) -> Repository:
-    """A repository we only name, not reach: its host need not be allowed (any more)."""
-    host = frozenset({url.partition("://")[2].partition("/")[0].lower()})
-    return parse_repository_url(url, HostPolicy(allowed=host, insecure=host))
 
 
 def _cursor_after(order: WorkOrder) -> str:

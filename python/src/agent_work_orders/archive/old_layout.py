@@ -20,7 +20,7 @@ from ..domain.errors import FailureClass, InvalidInput, WorkOrderError
 from ..domain.events import OrderEnqueued, OrderFinished, Payload, draft
 from ..domain.exported import EventRow, ExportedOrder, Row, time_text
 from ..domain.redaction import Redactor
-from ..domain.repository import HostPolicy, Repository, parse_repository_url
+from ..domain.repository import Repository, named_repository
 from ..domain.status import Status, StepStatus
 from ..domain.workflow import plan_steps
 from .move import Movable
@@ -153,8 +153,7 @@ def _repository_of(old_id: str, root: Path, said: dict[str, Any]) -> Repository:
 def _named(url: str) -> Repository:
     ssh = re.fullmatch(r"(?:ssh://)?git@([^:/]+)[:/](.+)", url.strip())
     text = f"https://{ssh[1]}/{ssh[2]}" if ssh else re.sub(r"^(https?://)[^/@]*@", r"\1", url.strip())
-    host = frozenset({text.partition("://")[2].partition("/")[0].lower()})
-    return parse_repository_url(text, HostPolicy(allowed=host, insecure=host))
+    return named_repository(text)
 
 
 # --- as an order of ours ---

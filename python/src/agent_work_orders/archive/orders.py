@@ -20,7 +20,7 @@ from anyio import CancelScope, to_thread
 
 from ..domain.errors import FailureClass, NotFound, StepFailed, WorkOrderError, WrongState
 from ..domain.exported import ExportedOrder
-from ..domain.repository import HostPolicy, Repository, parse_repository_url
+from ..domain.repository import Repository, named_repository
 from ..domain.work_order import WorkOrder
 from ..ports import Branches, Secrets
 from .move import Movable
@@ -116,7 +116,7 @@ class OrderArchive:
     async def _pack(self, order: WorkOrder, exported: ExportedOrder, place: Path) -> Path:
         branch, path = place / "branch", place / "package"
         branch.mkdir()
-        await self._checkouts.bundle(order, _named(order.repository_url), branch)
+        await self._checkouts.bundle(order, named_repository(order.repository_url), branch)
 
         def write() -> None:
             about = {"agent_work_order_id": exported.order_id, "digest": exported.digest()}
@@ -155,7 +155,7 @@ class OrderArchive:
     async def _remove_files(self, order: WorkOrder) -> None:
         order_id = order.agent_work_order_id
         try:
-            await self._checkouts.remove(order, _named(order.repository_url))
+            await self._checkouts.remove(order, named_repository(order.repository_url))
             await to_thread.run_sync(_remove_tree, self._work_orders_dir / order_id)
         except (WorkOrderError, OSError) as error:
             logger.warning("%s is archived, but its files here could not all be removed: %s", order_id, error)
@@ -164,12 +164,6 @@ class OrderArchive:
                 f"{order_id} is archived, but its files here could not all be removed.",
                 next_action="Mend the permissions of the volume, then archive it again: that goes on where it stopped.",
             ) from error
-
-
-def _named(url: str) -> Repository:
-    """A repository that is only named, not reached: its host need not be allowed (any more)."""
-    host = frozenset({url.partition("://")[2].partition("/")[0].lower()})
-    return parse_repository_url(url, HostPolicy(allowed=host, insecure=host))
 
 
 def _remove_tree(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """`agent-settings.yaml` and `config.yaml`: read strictly, looked at again and again, kept when they break."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,19 +81,33 @@ class SettingsFiles:
 
 def read_file(path: Path, section: str | None) -> dict[str, Filed]:
     """The values of a file by setting. BrokenFile names the first line that is wrong, and never what stands there."""
+    root = compose(path)
+    with mistakes_named(path):
+        return dict(_settings(path, _section(path, root, section)))
+
+
+def compose(path: Path, max_size: int = MAX_SIZE) -> yaml.Node | None:
+    """A file's YAML as nodes that know their lines; None for an empty one. BrokenFile when it cannot be had."""
     try:
         with path.open("rb") as file:
-            raw = file.read(MAX_SIZE + 1)
+            raw = file.read(max_size + 1)
         text = raw.decode()
     except OSError as error:
         raise BrokenFile(str(path), f"it cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
         raise BrokenFile(str(path), "it is not UTF-8 text") from None
-    if len(raw) > MAX_SIZE:
-        raise BrokenFile(str(path), f"it is larger than {MAX_SIZE} bytes")
+    if len(raw) > max_size:
+        raise BrokenFile(str(path), f"it is larger than {max_size} bytes")
+    with mistakes_named(path):
+        root: yaml.Node | None = yaml.compose(text, Loader=yaml.SafeLoader)
+    return root
+
+
+@contextmanager
+def mistakes_named(path: Path) -> Iterator[None]:
+    """What YAML itself does not like, as a BrokenFile with its line."""
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        return dict(_settings(path, _section(path, root, section)))
+        yield
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{path}:{mark.line + 1}" if mark else str(path)

@@ -15,7 +15,7 @@ from ..domain.gates import gate_places
 from ..domain.grammar import name_problem, text_problem
 from ..domain.repository import branch_problem
 from ..domain.workflow import BUILT_IN, BUILT_IN_STEPS, Gate, StepKind, StepPlan, Workflow, Workflows
-from .files import BrokenFile
+from .files import BrokenFile, compose
 
 logger = logging.getLogger("archon.awo")
 
@@ -106,7 +106,9 @@ class WorkflowFiles:
 
 def read_workflow(path: Path, commands: Path | None) -> Workflow:
     """The workflow of a file. BrokenFile names the first line that is wrong."""
-    root = _compose(path)
+    root = compose(path, MAX_SIZE)
+    if root is None:
+        raise BrokenFile(str(path), "it is empty")
     fields = _fields(path, root, _KEYS)
     if "steps" not in fields:
         raise BrokenFile(_where(path, root), "it has no `steps`")
@@ -126,30 +128,6 @@ def read_workflow(path: Path, commands: Path | None) -> Workflow:
         approval_gates=_gates(path, fields["approval"], steps) if "approval" in fields else frozenset(),
         source=path.name,
     )
-
-
-def _compose(path: Path) -> yaml.Node:
-    try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_SIZE + 1)
-        text = raw.decode()
-    except OSError as error:
-        raise BrokenFile(str(path), f"it cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError:
-        raise BrokenFile(str(path), "it is not UTF-8 text") from None
-    if len(raw) > MAX_SIZE:
-        raise BrokenFile(str(path), f"it is larger than {MAX_SIZE} bytes")
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise BrokenFile(where, f"it is no YAML ({error.problem or error.context})") from None
-    except (yaml.YAMLError, RecursionError):
-        raise BrokenFile(str(path), "it is no YAML") from None
-    if root is None:
-        raise BrokenFile(str(path), "it is empty")
-    return root
 
 
 def _steps(path: Path, node: yaml.Node, commands: Path | None) -> tuple[StepPlan, ...]:

@@ -201,6 +201,12 @@ def parse_repository_url(text: str, policy: HostPolicy, *, field: str = "reposit
     return Repository(url=f"{parts.scheme}://{host}/{owner}/{name}", host=host, owner=owner, name=name)
 
 
+def named_repository(url: str) -> Repository:
+    """A repository we only name, not reach: its host need not be allowed (any more)."""
+    host = frozenset({url.partition("://")[2].partition("/")[0].lower()})
+    return parse_repository_url(url, HostPolicy(allowed=host, insecure=host))
+
+
 def branch_problem(name: str) -> str | None:
     """What is wrong with a branch name, or None. Git's own rules, inside a small ASCII grammar."""
     if not _BRANCH.match(name):
