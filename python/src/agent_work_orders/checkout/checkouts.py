@@ -15,7 +15,7 @@ from anyio.to_thread import run_sync
 
 from ..domain.errors import FailureClass, FieldProblem, InvalidInput, NotFound, StepFailed
 from ..domain.repository import Repository, RepositoryOptions, branch_problem
-from ..domain.retention import Marks
+from ..domain.retention import Marks, Space
 from ..domain.work_order import WorkOrder
 from ..ports import NO_OPTIONS, Diff, MirrorView, TakenOver
 from . import disk, extras, inspect, removal
@@ -27,8 +27,8 @@ from .failures import refused
 from .git import Git, Remote
 from .hidden import HiddenRef
 from .maintenance import keep_up, views_of
-from .mirror import ORDER_ID, Mirror, OrderState
-from .opening import Opened, Opening, Workshop
+from .mirror import ORDER_ID, Fetched, Mirror, OrderState
+from .opening import Opened, Opening, Start, Workshop
 from .pool import Pool
 from .remote_moves import following
 from .set_up import SetUps
@@ -89,11 +89,12 @@ class GitCheckouts:
         mirror = self._mirror(repository, options)
         mirror.remote = self._remote(repository, token)
         order_id = order.agent_work_order_id
-        with disk.storage_failures(), self._room.promised(order_id, self._needs(mirror, order_id)):
-            await run_sync(self._runner.prepare)
-            checkout = await mirror.using(
-                lambda: self._open(mirror, order, repository, branch, token, progress, options)
-            )
+        with disk.storage_failures():
+            needed, space = await run_sync(self._look, mirror, order_id)
+            with self._room.promised(order_id, needed, space):
+                checkout = await mirror.using(
+                    lambda: self._open(mirror, order, repository, branch, token, progress, options)
+                )
         for said in mirror.notes():
             checkout.note(said)
         return checkout
@@ -111,26 +112,28 @@ class GitCheckouts:
         root, order_id = self._root(order, repository), order.agent_work_order_id
         wish = Wish(mirror, options, self._to_prepare(options))
         with disk.storage_failures():
+            remote, freshness = self._remote(repository, token), self._freshness()
             async with disk.opening(self._directory):  # clean-up either saw the order run, or has done its work
-                state = mirror.state(order_id)
-            if state and state.ready:
-                left = await self._checkout(mirror, root, order, repository, branch, state, wish)
+                start = await run_sync(self._start, mirror, order, freshness)
+            if start and start.state.ready:
+                left = await self._left(mirror, root, order, repository, branch, start.state, wish)
                 if await run_sync(left.is_sound):
                     return left
                 await left.rescue()
-            remote = self._remote(repository, token)
-            if state is None:
-                state = await self._start(mirror, order, remote, progress)
-            subdir = order.working_subdir or "" if options.sparse else ""
+                start = await run_sync(self._start, mirror, order, freshness)  # what was rescued is its end now
+            if start is None:
+                await mirror.refresh(remote, freshness, progress)
+                start = await run_sync(self._start, mirror, order, timedelta.max)
+            if start is None:
+                raise refused("The mirror of the repository vanished while a checkout was opened", "Retry the order.")
             opening = Opening(
-                self._shop, mirror, root, order_id, repository, branch, options, state, subdir,
-                self._takes_prepared(mirror, state, options, subdir), remote, progress,
+                self._shop, mirror, root, order_id, repository, branch, options, start,
+                order.working_subdir or "" if options.sparse else "", remote, progress,
             )  # fmt: skip
             with self._stock.put_off():
                 opened = await opening.populate()
-            state = replace(state, ready=True)
-            checkout = await self._checkout(mirror, root, order, repository, branch, state, wish, opened)
-            await run_sync(checkout.settle, state)
+                checkout = self._checkout(mirror, root, order, repository, branch, start.state, wish, opened)
+                await run_sync(self._finish, opening, opened, checkout, start.state)
         if checkout.set_up:
             self._stock.wish(wish)
         return checkout
@@ -164,7 +167,7 @@ class GitCheckouts:
             state = mirror.state(order.agent_work_order_id)
             if state is not None:
                 root, wish = self._root(order, repository), Wish(mirror, options, 0)
-                left = await self._checkout(mirror, root, order, repository, branch, state, wish)
+                left = await self._left(mirror, root, order, repository, branch, state, wish)
                 await left.rescue()
 
         mirror.remote = remote
@@ -176,14 +179,14 @@ class GitCheckouts:
                 )
             )
 
-    async def unshare(self, order: WorkOrder, repository: Repository, token: str | None) -> None:
+    async def unshare(self, order_id: str, repository: Repository, token: str | None) -> None:
         """See ports.Checkouts."""
         mirror = self._mirror(repository)
         if not await run_sync(mirror.path.is_dir):
             return
         with disk.storage_failures():
             await run_sync(self._runner.prepare)
-            hidden = HiddenRef(self._runner, mirror, order.agent_work_order_id)
+            hidden = HiddenRef(self._runner, mirror, order_id)
             await following(self._runner, self._remote(repository, token), hidden.delete, logger.info)
 
     async def diff(self, order: WorkOrder, repository: Repository) -> Diff:
@@ -216,7 +219,7 @@ class GitCheckouts:
         if state is None or not state.ready or not await run_sync(disk.is_directory, root):
             return
         branch, wish = order.git_branch_name or "none", Wish(mirror, NO_OPTIONS, 0)
-        left = await self._checkout(mirror, root, order, repository, branch, state, wish)
+        left = await self._left(mirror, root, order, repository, branch, state, wish)
         await left.checkpoint("clean-up", "Files that were in no checkpoint when the checkout was removed")
 
     async def clean_up(self, order: WorkOrder, repository: Repository) -> None:
@@ -238,10 +241,26 @@ class GitCheckouts:
                 next_action=f"Delete what is left in {self._trash} by hand.",
             )
 
-    async def _start(self, mirror: Mirror, order: WorkOrder, remote: Remote, progress: Progress) -> OrderState:
-        """Where an order starts from: the base branch as the remote has it now, or the commit it once started from."""
-        freshness = self._freshness()
-        fetched = mirror.fresh(freshness, float("inf")) or await mirror.refresh(remote, freshness, progress)
+    def _look(self, mirror: Mirror, order_id: str) -> tuple[int, Space]:
+        """About how many bytes the order's checkout will take (0 for one that is there), and what the volume has."""
+        self._runner.prepare()
+        state = mirror.state(order_id)
+        return 0 if state and state.ready else self._room.estimate(mirror.path), self._room.space()
+
+    def _start(self, mirror: Mirror, order: WorkOrder, freshness: timedelta) -> Start | None:
+        """Where the order stands, or else starts from: the base branch as the remote has it now, or the commit it once
+        started from. None when the mirror has to be fetched to tell.
+        """
+        order_id = order.agent_work_order_id
+        state = mirror.state(order_id)
+        if state is None:
+            fetched = mirror.fresh(freshness, float("inf"))
+            if fetched is None:
+                return None
+            state = self._first_state(mirror, order, fetched)
+        return Start(state, mirror.ref(order_id, "head") or state.base_commit)
+
+    def _first_state(self, mirror: Mirror, order: WorkOrder, fetched: Fetched) -> OrderState:
         base_branch = order.base_branch or fetched.default
         if base_branch is None:
             raise refused("The repository has no default branch", "File the work order again and name its base_branch.")
@@ -253,10 +272,9 @@ class GitCheckouts:
             )
         return OrderState(base_branch, base, ready=False)
 
-    def _needs(self, mirror: Mirror, order_id: str) -> int:
-        """About how many bytes the order's checkout will take; 0 for one that is there."""
-        state = mirror.state(order_id)
-        return 0 if state and state.ready else self._room.estimate(mirror.path)
+    def _finish(self, opening: Opening, opened: Opened, checkout: GitCheckout, state: OrderState) -> None:
+        opening.finish(opened)
+        checkout.settle(replace(state, ready=True))
 
     def _to_prepare(self, options: RepositoryOptions) -> int:
         """How many checkouts are kept ready. What is fetched for each order anew cannot be."""
@@ -264,13 +282,7 @@ class GitCheckouts:
             return 0
         return self._prepared() if options.prepared_checkouts is None else options.prepared_checkouts
 
-    def _takes_prepared(self, mirror: Mirror, state: OrderState, options: RepositoryOptions, subdir: str) -> bool:
-        """Prepared checkouts are whole ones of the default branch; for any other they would be a detour."""
-        fetched = mirror.fresh(timedelta.max, 0.0)
-        plain = not (subdir or options.submodules or options.lfs)
-        return plain and fetched is not None and state.base_branch == fetched.default
-
-    async def _checkout(
+    async def _left(
         self,
         mirror: Mirror,
         root: Path,
@@ -279,17 +291,34 @@ class GitCheckouts:
         branch: str,
         state: OrderState,
         wish: Wish,
-        opened: Opened | None = None,
     ) -> GitCheckout:
-        """One that was just opened, or else one that is still there."""
-        remote, order_id = self._remote(repository, None), order.agent_work_order_id
-        start = mirror.ref(order_id, "head") or state.base_commit
-        found = opened or Opened(await run_sync(extras.load, mirror.order_dir(order_id)), False, ())
-        key = await self._shop.set_ups.key(mirror, start, wish.options) if found.extras.due else ""
-        set_up = SetUp(self._shop.set_ups, key, self._shop.owner, lambda: self._stock.wish(wish))
+        """A checkout that should still be there."""
+        order_id = order.agent_work_order_id
+        found, key = await run_sync(extras.load, mirror.order_dir(order_id)), ""
+        if found.due:
+            start = await run_sync(mirror.ref, order_id, "head") or state.base_commit
+            key = await self._shop.set_ups.key(mirror, start, wish.options)
+        left = Opened(found, key)
+        return self._checkout(mirror, root, order, repository, branch, state, wish, left, resumed=True)
+
+    def _checkout(
+        self,
+        mirror: Mirror,
+        root: Path,
+        order: WorkOrder,
+        repository: Repository,
+        branch: str,
+        state: OrderState,
+        wish: Wish,
+        opened: Opened,
+        *,
+        resumed: bool = False,
+    ) -> GitCheckout:
+        set_up = SetUp(self._shop.set_ups, opened.key, self._shop.owner, lambda: self._stock.wish(wish))
+        remote = self._remote(repository, None)
         return GitCheckout(
-            self._runner, mirror, root, order, branch, remote, state, found, set_up, resumed=opened is None
-        )
+            self._runner, mirror, root, order, branch, remote, state, opened, set_up, resumed=resumed
+        )  # fmt: skip
 
     def _mirror(self, repository: Repository, options: RepositoryOptions = NO_OPTIONS) -> Mirror:
         return Mirror(

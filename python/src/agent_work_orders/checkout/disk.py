@@ -79,7 +79,8 @@ async def opening(repositories: Path) -> AsyncIterator[None]:
     """Held for a moment by whoever opens a checkout, and by clean-up while it asks whose time is over and renames it
     aside: an order that runs on after this was seen to run by clean-up, or finds what it had already gone."""
     folder = repositories / ".mirrors" / ".server"
-    await run_sync(make_directory, folder)
+    if not folder.is_dir():  # a look costs less than the way to a thread
+        await run_sync(make_directory, folder)
     async with held(folder / "opening.lock", lambda: False):
         yield
 

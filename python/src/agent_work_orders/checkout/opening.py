@@ -54,19 +54,38 @@ class Workshop:
 
 
 @dataclass(frozen=True)
+class Start:
+    """What is known of an order before its checkout is opened, and the commit that is checked out."""
+
+    state: OrderState
+    commit: str
+
+
+@dataclass(frozen=True)
 class Opened:
-    """What came of it. `prepared` when nothing was left to do but to hand it over."""
+    """What came of it. `prepared` when nothing was left to do but to hand it over; `key` names the set-up that belongs
+    to it, and `config` is what submodules add to the order's configuration.
+    """
 
     extras: Extras
-    prepared: bool
+    key: str
+    prepared: bool = False
+    config: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """The order's directory: what was taken from the pool, and what a person should know of the mirror."""
+
+    taken: Ready | None
+    is_partial: bool
     notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Opening:
-    """A checkout for one order. `subdir` is empty unless it alone is wanted on disk; `pooled` says whether a prepared
-    checkout will do.
-    """
+    """A checkout for one order. `subdir` is empty unless it alone is wanted on disk."""
 
     shop: Workshop
     mirror: Mirror
@@ -75,19 +94,19 @@ class Opening:
     repository: Repository
     branch: str
     options: RepositoryOptions
-    state: OrderState
+    start: Start
     subdir: str
-    pooled: bool
     remote: Remote
     progress: Progress
 
     async def populate(self) -> Opened:
-        """The files, what belongs beside them, the .git that makes it the order's, and the server's own index."""
-        start = self.mirror.ref(self.order_id, "head") or self.state.base_commit
+        """The files and what belongs beside them; `finish` does the rest."""
+        start = self.start.commit
         key = await self.shop.set_ups.key(self.mirror, start, self.options)
-        taken = await run_sync(self._begin, key, start)
+        begun = await run_sync(self._begin, key)
+        taken = begun.taken
         if taken is None or taken.commit != start:
-            await self._fill(start)
+            await self._fill(start, begun)
         large = await self._fetch_large(start)
         config, mirrors, notes = await self._fetch_submodules(start)
         extras = Extras(
@@ -104,24 +123,34 @@ class Opening:
         extras = replace(extras, due=key != extras.set_up)
         await self._refuse_tracked_files(start)
         prepared = taken is not None and taken.commit == start
-        await run_sync(self._finish, start, extras, config, prepared)
-        return Opened(extras, prepared, (*self._notes(), *notes))
+        return Opened(extras, key, prepared, config, (*begun.notes, *notes))
 
-    def _begin(self, key: str, start: str) -> Ready | None:
+    def _begin(self, key: str) -> _Begun:
         """An order's directory: a prepared one if there is any, else an empty one."""
-        self.mirror.save_state(self.order_id, replace(self.state, ready=False))
-        self.mirror.keep(self.order_id, "base", self.state.base_commit)
+        state = self.start.state
+        self.mirror.save_state(self.order_id, replace(state, ready=False))
+        self.mirror.keep(self.order_id, "base", state.base_commit)
         place = self.root.parent
         disk.set_aside(place, self.shop.trash)
-        if self.pooled and (taken := self.shop.pool.take(self.mirror, start, key, place)):
+        is_partial, taken = self.mirror.is_partial(), None
+        if self._takes_prepared():
+            taken = self.shop.pool.take(self.mirror, self.start.commit, key, place)
+        if taken is not None:
             (place / TREE).rename(self.root)
-            return taken
-        disk.make_directory(place, 0o711)
-        new_root(self.root, self.shop.owner)
-        return None
+        else:
+            disk.make_directory(place, 0o711)
+            new_root(self.root, self.shop.owner)
+        return _Begun(taken, is_partial, self._notes(is_partial))
 
-    async def _fill(self, start: str) -> None:
-        if await run_sync(self.mirror.is_partial):
+    def _takes_prepared(self) -> bool:
+        """Prepared checkouts are whole ones of the default branch; for any other they would be a detour."""
+        if self.subdir or self.options.submodules or self.options.lfs:
+            return False
+        fetched = self.mirror.fresh(timedelta.max, 0.0)
+        return fetched is not None and self.start.state.base_branch == fetched.default
+
+    async def _fill(self, start: str, begun: _Begun) -> None:
+        if begun.is_partial:
             await partial.fetch_contents(
                 self.shop.git, self.mirror, self.remote, start, self.subdir, self.progress, self.shop.limit
             )
@@ -166,34 +195,38 @@ class Opening:
                 "Choose another path for it in the settings of this repository, then retry the order.",
             )
 
-    def _finish(self, start: str, extras: Extras, config: str, prepared: bool) -> None:
-        """Nothing of the order's has run in it yet, so its .git is written where nobody can have planted a link."""
+    def finish(self, opened: Opened) -> None:
+        """What makes it the order's: the files of the operator, its .git, and the server's own index. In a thread.
+
+        Nothing of the order's has run in it yet, so its .git is written where nobody can have planted a link.
+        """
+        state, extras = self.start.state, opened.extras
         place(self.root, self.options.files, self.shop.owner)
         GitDir(
             url=self.repository.url,
-            start=start,
+            start=self.start.commit,
             objects=self.mirror.path / "objects",
             branch=self.branch,
-            base=(self.state.base_branch, self.state.base_commit),
+            base=(state.base_branch, state.base_commit),
             hidden=(*extras.hidden, *hiding(extras.placed)),
             cone=sparse.cone(self.subdir) if self.subdir else None,
             shallow=disk.read_inside(self.mirror.path, ["shallow"], 1 << 24),
-            more_config=config,
+            more_config=opened.config,
         ).write(self.root, self.shop.owner)
         ours, index = self.mirror.order_dir(self.order_id), self.root.parent / INDEX
         extras.save(ours)
-        if prepared:
+        if opened.prepared:
             index.rename(ours / "index")
         else:
             index.unlink(missing_ok=True)
             copy_index(self.root, ours / "index")
 
-    def _notes(self) -> list[str]:
+    def _notes(self, is_partial: bool) -> tuple[str, ...]:
         notes = []
         if self.subdir:
             notes.append(f"Only {self.subdir} and the files on the way to it are on disk (a sparse checkout).")
-        if self.mirror.is_partial():
+        if is_partial:
             notes.append(partial.NOTE)
         if (self.mirror.path / "shallow").is_file():
             notes.append("The mirror is a shallow one: older commits are not there.")
-        return notes
+        return tuple(notes)

@@ -63,9 +63,9 @@ class Room:
             return 0
 
     @contextmanager
-    def promised(self, order_id: str, needed: int) -> Iterator[None]:
-        """Room for about `needed` bytes more while the block lasts; MustWait (disk) when there is not so much."""
-        marks, space = self._marks(), self.space()
+    def promised(self, order_id: str, needed: int, space: Space) -> Iterator[None]:
+        """Room for about `needed` bytes more while the block lasts; MustWait (disk) when `space` is not so much."""
+        marks = self._marks()
         if space.pressure(marks, self._promised + needed) is Pressure.FULL:
             self.wanted[order_id] = needed
             raise MustWait(

@@ -24,6 +24,9 @@ from .space import Room
 
 logger = logging.getLogger("archon.awo")
 
+# Seconds from a wish to its fulfilment: an order that was just given its checkout starts its agent first.
+CALM = 0.25
+
 
 @dataclass(frozen=True)
 class Wish:
@@ -41,6 +44,7 @@ class Stock:
     shop: Workshop
     room: Room
     _wishes: dict[str, Wish] = field(default_factory=dict)
+    _due: dict[str, float] = field(default_factory=dict)
     _wished: anyio.Event = field(default_factory=anyio.Event)
     _calm: anyio.Event | None = None
     _opening: int = 0
@@ -48,6 +52,7 @@ class Stock:
 
     def wish(self, wish: Wish) -> None:
         self._wishes[wish.mirror.name] = wish
+        self._due.setdefault(wish.mirror.name, anyio.current_time() + CALM)
         self._wished.set()
 
     @contextmanager
@@ -75,22 +80,26 @@ class Stock:
             while True:
                 await self._wait()
                 name, wish = next(iter(self._wishes.items()))
-                del self._wishes[name]
+                del self._wishes[name], self._due[name]
                 with anyio.CancelScope() as self._work:
                     await self._fulfil(wish)
                 if self._work.cancel_called:
-                    self._wishes.setdefault(name, wish)
+                    self.wish(self._wishes.get(name, wish))
                 self._work = None
 
     async def _wait(self) -> None:
-        """Until something is wished for and nobody opens a checkout."""
-        while self._opening or not self._wishes:
+        """Until a wish is due and nobody opens a checkout."""
+        while True:
             if self._opening:
                 self._calm = anyio.Event()
                 await self._calm.wait()
-            else:
+            elif not self._wishes:
                 self._wished = anyio.Event()
                 await self._wished.wait()
+            elif (due := self._due[next(iter(self._wishes))]) > anyio.current_time():
+                await anyio.sleep_until(due)
+            else:
+                return
 
     async def _fulfil(self, wish: Wish) -> None:
         try:

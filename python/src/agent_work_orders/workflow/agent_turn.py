@@ -4,6 +4,7 @@ import math
 from datetime import timedelta
 
 import anyio
+from anyio import to_thread
 
 from ..domain.conversation import Message
 from ..domain.errors import FailureClass, MustWait, StepFailed
@@ -14,8 +15,9 @@ from ..ports import AgentFailure, AgentResult, AgentTurn
 from .conversation import block_of
 from .disk_trouble import over_quota
 from .lease import patiently
+from .meanwhile import meanwhile
 from .progress import Progress
-from .prompts import prompt_for
+from .prompts import load_command, prompt_for
 
 # An account that is used up is asked again after 1, 2, 4 … minutes when nobody said when it will be free.
 FIRST_WAIT = timedelta(minutes=1)
@@ -27,9 +29,11 @@ async def ask_agent(progress: Progress, command: str, *, read_only: bool = False
     progress.check_budget()
     turn_number = progress.next_turn()
     name = f"{progress.order.attempt}-{progress.step_order}-{command}" + (f"-{turn_number}" if turn_number > 1 else "")
-    await progress.conversation.hear()
+    async with meanwhile(progress.checkout):
+        await progress.conversation.hear()
+        template = await to_thread.run_sync(load_command, command, progress.limits.commands_dir)
     messages = progress.conversation.give()
-    prompt = await prompt_for(progress, command, check_output, block_of(messages))
+    prompt = await prompt_for(progress, template, check_output, block_of(messages))
     checkout = await progress.checkout()
     limits, order = progress.limits, progress.order
     left = progress.budget_left

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -44,7 +44,12 @@ class _Untold:
     afterwards: list[Callable[[], object]] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return any(vars(self).values())
+        return self.is_due or bool(self.afterwards)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it makes a batch; what is only to be done afterwards waits for one."""
+        return any(value for name, value in vars(self).items() if name != "afterwards")
 
 
 class Journal:
@@ -96,9 +101,10 @@ class Journal:
         self._told.set()
 
     def afterwards(self, act: Callable[[], object]) -> None:
-        """`act` is done in a thread once all that was told so far is in the store. It must not fail."""
+        """`act` is done in a thread once the next batch is in the store, and all that was told so far. It must not
+        fail.
+        """
         self._beside.afterwards.append(act)
-        self._told.set()
 
     async def finish_step(self, result: StepResult) -> None:
         """The step's end, in one with the last of its events: a step that counts as finished has all of them."""
@@ -150,13 +156,17 @@ class Journal:
         try:
             with self._hold.writing:
                 while True:
-                    if not (self._spool or self._beside or self._answered < self._asked):
+                    if not (self._spool or self._beside.is_due or self._answered < self._asked):
                         self._told = anyio.Event()
                         await self._told.wait()
                     await self._hold_back()
-                    await self._write_next()
+                    afterwards = await self._write_next()
                     if self._answered < self._asked:
                         await self._hear()
+                    if afterwards:
+                        await to_thread.run_sync(_do_all, afterwards)
+                    self._writing = False
+                    self._wake()
             raise LostLease(f"The lease on {self._claim.order_id} was not renewed in time.")
         finally:
             # Who waits in a shielded scope would not be reached by what ended the writer.
@@ -179,7 +189,8 @@ class Journal:
         self._answered = asked
         self._wake()
 
-    async def _write_next(self) -> None:
+    async def _write_next(self) -> list[Callable[[], object]]:
+        """Writes a batch. Returns what is to be done now that it is in the store."""
         self._writing, self._hurry = True, anyio.Event()
         drafts = self._redacted(await self._spool.first(BATCH))
         beside, self._beside = self._beside, _Untold()
@@ -196,10 +207,7 @@ class Journal:
         for event in drafts:
             if event.kind not in QUIET:
                 logger.info("%s %s %s", self._claim.order_id, event.kind, event.payload)
-        if beside.afterwards:
-            await to_thread.run_sync(lambda: [act() for act in beside.afterwards])
-        self._writing = False
-        self._wake()
+        return beside.afterwards
 
     async def _write(self, batch: Batch) -> Written:
         # Safe to repeat: the store knows a batch that it has already.
@@ -253,6 +261,11 @@ class Journal:
         if redactor.redact(joined) == joined:
             return batch
         return [Draft(event.kind, redactor.redact_json(event.payload), event.step_order) for event in batch]
+
+
+def _do_all(acts: Sequence[Callable[[], object]]) -> None:
+    for act in acts:
+        act()
 
 
 @asynccontextmanager

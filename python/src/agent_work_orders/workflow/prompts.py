@@ -5,8 +5,6 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from anyio import to_thread
-
 from ..domain.errors import FailureClass, StepFailed
 from .progress import Progress
 
@@ -19,9 +17,8 @@ PLACES = frozenset(
 )
 
 
-async def prompt_for(progress: Progress, command: str, check_output: str = "", messages: str = "") -> str:
-    """The text given to the agent for a command, with what people wrote meanwhile: in its place, or at the end."""
-    template = await to_thread.run_sync(load_command, command, progress.limits.commands_dir)
+async def prompt_for(progress: Progress, template: str, check_output: str = "", messages: str = "") -> str:
+    """The text given to the agent for a command file, with what people wrote meanwhile: in its place, or at the end."""
     checkout = await progress.checkout()
     prompt = fill(
         template,

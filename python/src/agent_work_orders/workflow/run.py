@@ -16,6 +16,7 @@ from ..tracing import span
 from .asking import MustAsk
 from .disk_trouble import meaning_of
 from .lease import Ending, Hold, keep_lease, patiently
+from .meanwhile import meanwhile
 from .progress import Progress, open_progress
 from .steps import next_step
 
@@ -41,9 +42,9 @@ async def run_work_order(claim: Claim, tools: Tools, stopping: anyio.Event) -> d
 async def attempt(progress: Progress) -> Outcome | MustWait:
     """The steps that are left, one after the other, until one fails, must wait or the last is done."""
     try:
-        await progress.artifacts.salvage()
         progress.note_start()
-        await progress.look_up()
+        async with meanwhile(progress.artifacts.salvage):
+            await progress.look_up()
         await progress.take_up()
         while (step := await next_step(progress)) is not None:
             await checkpoint()  # who was cancelled between two steps starts no other

@@ -103,7 +103,7 @@ class Sharing:
         """The work is done and published: nobody will take it up. Best effort, for it holds nobody up."""
         try:
             with anyio.move_on_after(UNSHARE_WITHIN):
-                await self._tools.checkouts.unshare(self._claim.order, self._repository, await self._token())
+                await self._tools.checkouts.unshare(self._claim.order_id, self._repository, await self._token())
         except (StepFailed, OSError) as failure:
             logger.warning("%s: its hidden ref is still on the remote: %s", self._claim.order_id, failure)
 

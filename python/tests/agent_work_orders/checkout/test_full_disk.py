@@ -189,7 +189,7 @@ async def test_a_checkout_waits_that_would_not_fit_beside_what_others_were_promi
     room = Room(repositories, lambda: Marks(8 * MB, 8 * MB))
     open_checkout = Opener(host, a_server(host, repositories, timedelta(hours=1), room=room))
     await open_checkout()
-    with room.promised("another", 18 * MB), pytest.raises(MustWait, match="a checkout needs about"):
+    with room.promised("another", 18 * MB, room.space()), pytest.raises(MustWait, match="a checkout needs about"):
         await open_checkout()
     assert room.wanted
     await open_checkout()

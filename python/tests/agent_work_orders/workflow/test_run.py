@@ -336,8 +336,8 @@ async def test_a_disk_that_is_full_at_the_checkpoint_too_lets_the_order_wait(ben
 
 async def test_metadata_that_cannot_be_written_takes_nothing_back(bench: Bench) -> None:
     async def block(turn: AgentTurn, tell: Tell) -> None:
-        (bench.folder(order_id) / "metadata.json").unlink()
-        (bench.folder(order_id) / "metadata.json").mkdir()
+        (bench.folder(order_id) / "metadata.json").unlink(missing_ok=True)
+        (bench.folder(order_id) / "metadata.json").mkdir(parents=True)
 
     bench.agent.script = [block]
     order_id = await bench.file(workflow_type="plan_only")
