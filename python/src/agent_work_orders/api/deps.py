@@ -124,7 +124,12 @@ def context_of(request: Request) -> ApiContext:
     return context
 
 
-def known_id(
+async def _given_context(request: Request) -> ApiContext:
+    """`context_of` as a dependency: one that is no coroutine would cost each request a way to a thread and back."""
+    return context_of(request)
+
+
+async def known_id(
     agent_work_order_id: Annotated[
         str, Path(description="Identifier of the work order: `wo-` and 16 hexadecimal digits.")
     ],
@@ -135,5 +140,5 @@ def known_id(
     return agent_work_order_id
 
 
-Context = Annotated[ApiContext, Depends(context_of)]
+Context = Annotated[ApiContext, Depends(_given_context)]
 OrderId = Annotated[str, Depends(known_id)]

@@ -64,7 +64,7 @@ class Start:
 @dataclass(frozen=True)
 class Opened:
     """What came of it. `prepared` when nothing was left to do but to hand it over; `key` names the set-up that belongs
-    to it, and `config` is what submodules add to the order's configuration.
+    to it, and `config` is what submodules add to the order's configuration. `commit` is what was just checked out.
     """
 
     extras: Extras
@@ -72,6 +72,7 @@ class Opened:
     prepared: bool = False
     config: str = ""
     notes: tuple[str, ...] = ()
+    commit: str | None = None
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ class Opening:
         extras = replace(extras, due=key != extras.set_up)
         await self._refuse_tracked_files(start)
         prepared = taken is not None and taken.commit == start
-        return Opened(extras, key, prepared, config, (*begun.notes, *notes))
+        return Opened(extras, key, prepared, config, (*begun.notes, *notes), start)
 
     def _begin(self, key: str) -> _Begun:
         """An order's directory: a prepared one if there is any, else an empty one."""

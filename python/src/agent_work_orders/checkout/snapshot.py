@@ -36,6 +36,8 @@ class Snapshotter:
     alternates: bytes
     extras: Extras = field(default_factory=Extras)
     notes: dict[str, None] = field(default_factory=dict)
+    # The commit whose tree the index holds, where that is known: then it need not be read again.
+    at: str | None = None
 
     def note(self, sentence: str) -> None:
         self.notes[sentence] = None
@@ -67,14 +69,19 @@ class Snapshotter:
             raise refused(
                 "The checkout is gone or is not a directory any more", "Retry the order from its last checkpoint."
             )
-        await run_sync(self._prepare_index)
-        await self._git("read-tree", "-i", "-m", parent)
+        if parent != self.at or self.extras.sparse:
+            await run_sync(self._prepare_index)
+            await self._git("read-tree", "-i", "-m", parent)
+        self.at = None
         if self.extras.sparse:
             await self._notice_outside()
         await self._notice_submodules()
-        await run_sync(self._notice_large)
+        if self.extras.large:
+            await run_sync(self._notice_large)
         words = ("ls-files", "-z", "--modified", "--deleted", "--others", "--exclude-standard")
         listing = await self._git(*words, *self._hidden())
+        if not listing:
+            return None
         changed, gone, directories = await run_sync(self._sort, listing)
         if directories:
             links = await self._gitlinks(directories)
@@ -93,6 +100,7 @@ class Snapshotter:
     async def put_back(self, commit: str) -> None:
         """The working tree as it is in `commit`: what came since goes. Ignored files and repositories inside stay."""
         await run_sync(self._prepare_index)
+        self.at = None
         await self._git("read-tree", "-i", "-m", commit)
         changed = await self._git("ls-files", "-z", "--modified", "--deleted")
         words = ("ls-files", "-z", "--others", "--exclude-standard")
