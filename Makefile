@@ -36,7 +36,8 @@ mcp: test-tools ## Start the MCP server on 127.0.0.1:8051, for a server that run
 	@cd python && exec '$(BIN)/python' -m src.mcp_server.mcp_server
 
 .PHONY: test
-test: test-tools postgrest ui-packages $(CLI) ## Run every test and hold the plugin's line coverage to 90 %
+test: test-tools postgrest ui-packages ui $(CLI) ## Run every test and hold the plugin's line coverage to 90 %
+	@$(SETUP) browser
 	cd archon-ui-main && npm test --silent
 	@cd python && '$(BIN)/coverage' erase
 	cd python && '$(BIN)/coverage' run -m pytest -n $(WORKERS) $(PYTEST_ARGS)
@@ -85,6 +86,10 @@ bench: test-tools postgrest $(CLI) ## Measure against the targets and write benc
 	@mkdir -p bench
 	cd python && exec '$(BIN)/python' -m bench
 
+.PHONY: screenshots
+screenshots: test-tools pages $(CLI) ## Take pictures of every page and state, and keep the documents' ones (ONLY=<part of a name>, FRESH=1 replaces all)
+	cd python && exec '$(BIN)/python' -m screenshots $(if $(ONLY),--only '$(ONLY)') $(if $(FRESH),--fresh)
+
 .PHONY: setup
 setup: check-tools postgrest $(CLI) ## Install everything the other targets need
 
@@ -107,8 +112,8 @@ stop: ## Stop all containers; volumes stay
 	$(COMPOSE) --profile ui down
 
 .PHONY: install-into uninstall-from
-install-into: runtime ## Put the plugin into a checkout of the public Archon v1 (ARCHON=<its folder>)
-	@'$(BIN)/python' scripts/install_into.py '$(or $(ARCHON),$(error say where: make install-into ARCHON=<folder>))'
+install-into: runtime ## Put the plugin and its pages into a checkout of the public Archon v1 (ARCHON=<its folder>, PAGES=no)
+	@'$(BIN)/python' scripts/install_into.py $(if $(filter no,$(PAGES)),--without-pages) '$(or $(ARCHON),$(error say where: make install-into ARCHON=<folder>))'
 uninstall-from: runtime ## Take it out again (ARCHON=<its folder>)
 	@'$(BIN)/python' scripts/install_into.py --undo '$(or $(ARCHON),$(error say where: make uninstall-from ARCHON=<folder>))'
 
@@ -118,7 +123,7 @@ lock: ## Pin the ranges of pyproject.toml anew (needs uv)
 
 .PHONY: clean
 clean: ## Remove everything that make made
-	rm -rf '$(abspath $(VENV))' .tools bench/scratch python/.coverage python/.coverage.* archon-ui-main/node_modules archon-ui-main/dist
+	rm -rf '$(abspath $(VENV))' .tools bench/scratch docs/images/all python/.coverage python/.coverage.* archon-ui-main/node_modules archon-ui-main/dist
 	rm -rf python/.mypy_cache python/.ruff_cache python/.pytest_cache python/.import_linter_cache python/.hypothesis
 	find python -name __pycache__ -type d -prune -exec rm -rf {} +
 	@sh scripts/clean_volumes.sh '$(COMPOSE)'

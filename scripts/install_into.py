@@ -1,7 +1,8 @@
 """`make install-into ARCHON=<checkout>` puts Agent Work Orders into a checkout of the public Archon v1, or out of it.
 
-Copies the plugin, its migration, its MCP tools and its compose override, and edits two files by four lines. What it did
-stands in `.agent-work-orders.json` there, by which it can be done again and undone. Needs nothing but Python.
+Copies the plugin, its migration, its MCP tools, its pages and its compose override, adds ten lines to five files, and to
+`package.json` the packages that it lacks. What it did stands in `.agent-work-orders.json` there, by which it can be done
+again and undone. Needs nothing but Python.
 """
 
 import argparse
@@ -14,8 +15,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import public_ui
+
 ROOT = Path(__file__).resolve().parents[1]
 MANIFEST = ".agent-work-orders.json"
+PACKAGES = f"{public_ui.UI}/package.json"
 # Folders and files of ours, which have the same place there.
 COPIED = (
     "python/src/agent_work_orders",
@@ -34,31 +38,69 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Edit:
-    """Lines that go after the last line of a file which `after` matches, as far indented as that one."""
+    """Lines that go into a file, as far indented as the line beside which they stand: after the last line that `after`
+    matches (with `until`: after the first from there on that `until` matches), or before the first that `before` does.
+    """
 
     path: str
-    after: str
     lines: tuple[str, ...]
+    after: str = ""
+    until: str = ""
+    before: str = ""
 
 
-EDITS = (
+SERVER = (
     Edit(
         "python/src/server/main.py",
-        r"from \.api_routes\.\w+ import router as \w+",
         ("from ..agent_work_orders import router as agent_work_orders_router",),
+        after=r"from \.api_routes\.\w+ import router as \w+",
     ),
     Edit(
         "python/src/server/main.py",
-        r"app\.include_router\(\w+\)",
         ("app.include_router(agent_work_orders_router)",),
+        after=r"app\.include_router\(\w+\)",
     ),
     Edit(
         "python/src/mcp_server/mcp_server.py",
-        r"register_modules\(\)",
         (
             "from src.mcp_server.features.agent_work_orders import register_work_order_tools",
             "register_work_order_tools(mcp)",
         ),
+        after=r"register_modules\(\)",
+    ),
+)
+_IMPORT = r"""import .* from ['"]\.[^'"]*['"];?"""
+PAGES = (
+    Edit(
+        f"{public_ui.UI}/src/App.tsx",
+        ('import { AgentWorkOrdersPages } from "./features/agent-work-orders/archon";',),
+        after=_IMPORT,
+    ),
+    Edit(
+        f"{public_ui.UI}/src/App.tsx",
+        ('<Route path="/agent-work-orders/*" element={<AgentWorkOrdersPages />} />',),
+        after=r"""<Route path=['"]/settings['"] .*/>""",
+    ),
+    Edit(
+        f"{public_ui.UI}/src/components/layout/Navigation.tsx",
+        ('import { agentWorkOrdersEntry } from "../../features/agent-work-orders/archon";',),
+        after=_IMPORT,
+    ),
+    Edit(
+        f"{public_ui.UI}/src/components/layout/Navigation.tsx",
+        ("agentWorkOrdersEntry,",),
+        after=r"""label: ['"]Knowledge Base['"],""",
+        until=r"\},",
+    ),
+    Edit(
+        f"{public_ui.UI}/src/pages/SettingsPage.tsx",
+        ('import { AgentWorkOrdersSection } from "../features/agent-work-orders/archon";',),
+        after=_IMPORT,
+    ),
+    Edit(
+        f"{public_ui.UI}/src/pages/SettingsPage.tsx",
+        ("<AgentWorkOrdersSection />",),
+        before=r"\{/\* (Button Playground|Error Display)\b.*\*/\}",
     ),
 )
 
@@ -66,17 +108,23 @@ EDITS = (
 class Checkout:
     """A checkout of the public Archon, and what of ours is in it."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        for needed in {edit.path for edit in EDITS} | {"docker-compose.yml", "migration"}:
-            if not (root / needed).exists():
-                raise Refused(f"{root} is no checkout of Archon v1: it has no {needed}. Name its top folder.")
+    def __init__(self, root: Path, *, pages: bool = True) -> None:
+        self.root, self.pages = root, pages
+        self.edits = SERVER + PAGES if pages else SERVER
+        for needed in [*(edit.path for edit in self.edits), *([PACKAGES] if pages else []), "docker-compose.yml"]:
+            if not (root / needed).is_file():
+                hint = " Leave the pages out with PAGES=no." if needed.startswith(public_ui.UI) else ""
+                raise Refused(f"{root} is no checkout of Archon v1: it has no {needed}. Name its top folder.{hint}")
         self.files: dict[str, str] = {}
+        # What stood where something newer was about to be put: an update that broke off can be done again, or undone.
+        self.replaced: dict[str, str] = {}
+        self.lines: dict[str, list[str]] = {}
         self.folders: list[str] = []
         with suppress(FileNotFoundError):
             try:
                 known = json.loads((root / MANIFEST).read_text(encoding="utf-8"))
-                self.files, self.folders = dict(known["files"]), list(known["folders"])
+                self.files, self.lines = dict(known["files"]), dict(known["lines"])
+                self.folders, self.replaced = list(known["folders"]), dict(known["replaced"])
             except (ValueError, KeyError, TypeError):
                 raise Refused(
                     f"{root / MANIFEST} cannot be read; restore it, or remove what was installed by hand."
@@ -85,14 +133,19 @@ class Checkout:
     def install(self) -> Iterator[str]:
         """Says line by line what it does. Nothing is touched unless everything can be."""
         ours = {name: (ROOT / name).read_bytes() for name in _our_files()}
+        if self.pages:
+            ours |= public_ui.files()
         for name, content in ours.items():
             there = self._digest(name)
-            if there not in (None, _digest_of(content), self.files.get(name)):
+            if there not in (None, _digest_of(content), self.files.get(name), self.replaced.get(name)):
                 raise Refused(f"{name} is there already and is not what was installed; move it away, then try again.")
-        edited = self._edited(EDITS)
+            if there is not None:
+                self.replaced[name] = there
+        edited, lines = self._edited(ours)
         gone = [name for name in self.files if name not in ours]
         # First what undoing needs, so that it works from whatever point on.
         self.files.update({name: _digest_of(content) for name, content in ours.items()})
+        self.lines = lines
         for name in ours:
             for folder in reversed(Path(name).parents):
                 if str(folder) != "." and not (self.root / folder).is_dir() and str(folder) not in self.folders:
@@ -105,18 +158,15 @@ class Checkout:
                 yield f"copied   {name}"
         for name in gone:
             yield from self._remove(name)
-        for name, content in edited.items():
-            if (self.root / name).read_bytes() != content:
-                _write(self.root / name, content)
-                yield f"edited   {name}"
+        yield from self._rewrite(edited, "edited")
+        self.replaced = {}
         self._keep()
 
     def undo(self) -> Iterator[str]:
         """Takes everything out again. What somebody changed meanwhile stays, and is named."""
-        for name, content in self._unedited(EDITS).items():
-            if (self.root / name).read_bytes() != content:
-                _write(self.root / name, content)
-                yield f"restored {name}"
+        there = [name for name in self.lines if (self.root / name).is_file()]
+        yield from self._rewrite({name: self._unedited(name) for name in there}, "restored")
+        self.lines = {}
         for name in sorted(self.files):
             yield from self._remove(name)
         for folder in sorted(self.folders, key=len, reverse=True):
@@ -132,42 +182,44 @@ class Checkout:
 
     def _remove(self, name: str) -> Iterator[str]:
         there = self._digest(name)
-        if there in (None, self.files[name]):
+        if there in (None, self.files[name], self.replaced.get(name)):
             (self.root / name).unlink(missing_ok=True)
             del self.files[name]
             yield f"removed  {name}"
         else:
             yield f"KEPT     {name}, because it was changed after it was installed"
 
-    def _edited(self, edits: tuple[Edit, ...]) -> dict[str, bytes]:
-        result: dict[str, bytes] = {}
-        for edit in edits:
-            content = result.get(edit.path) or (self.root / edit.path).read_bytes()
-            lines = content.splitlines(keepends=True)
-            if any(line.strip() == edit.lines[-1].encode() for line in lines):
-                result[edit.path] = content
-                continue
-            pattern = re.compile(rf"^(\s*){edit.after}\s*(#.*)?$")
-            places = [n for n, line in enumerate(lines) if pattern.match(line.decode("utf-8").rstrip("\r\n"))]
-            if not places:
-                raise Refused(f"{edit.path} has no line like `{edit.after}`; this Archon is laid out differently.")
-            place = places[-1]
-            indent = re.match(rb"\s*", lines[place])
-            end = b"\r\n" if lines[place].endswith(b"\r\n") else b"\n"
-            if not lines[place].endswith(b"\n"):
-                lines[place] += end
-            new = [(indent[0] if indent else b"") + line.encode() + end for line in edit.lines]
-            result[edit.path] = b"".join([*lines[: place + 1], *new, *lines[place + 1 :]])
-        return result
+    def _rewrite(self, contents: dict[str, bytes], done: str) -> Iterator[str]:
+        for name, content in contents.items():
+            if (self.root / name).read_bytes() != content:
+                _write(self.root / name, content)
+                yield f"{done.ljust(8)} {name}"
 
-    def _unedited(self, edits: tuple[Edit, ...]) -> dict[str, bytes]:
-        result: dict[str, bytes] = {}
-        for edit in edits:
-            content = result.get(edit.path) or (self.root / edit.path).read_bytes()
-            ours = {line.encode() for line in edit.lines}
-            kept = [line for line in content.splitlines(keepends=True) if line.strip() not in ours]
-            result[edit.path] = b"".join(kept)
-        return result
+    def _edited(self, ours: dict[str, bytes]) -> tuple[dict[str, bytes], dict[str, list[str]]]:
+        """What the edited files will hold, and which of their lines are ours. Begins at what they are without us."""
+        contents = {name: self._unedited(name) for name in {*self.lines, *(edit.path for edit in self.edits)}}
+        lines: dict[str, list[str]] = {}
+        for edit in self.edits:
+            if not _has(contents[edit.path], edit.lines[-1]):
+                contents[edit.path] = _with(contents[edit.path], edit)
+                lines.setdefault(edit.path, []).extend(edit.lines)
+        if self.pages:
+            contents[PACKAGES] = contents.get(PACKAGES) or self._unedited(PACKAGES)
+            for edit in _package_edits(contents[PACKAGES], public_ui.packages(ours)):
+                contents[PACKAGES] = _with(contents[PACKAGES], edit)
+                lines.setdefault(PACKAGES, []).extend(edit.lines)
+        return contents, lines
+
+    def _unedited(self, name: str) -> bytes:
+        kept = (self.root / name).read_bytes().splitlines(keepends=True)
+        for ours in self.lines.get(name, []):
+            at = next((n for n, line in enumerate(kept) if line.strip() == ours.encode()), None)
+            if at is not None:
+                removed = kept.pop(at)
+                if at == len(kept) and kept and not removed.endswith(b"\n"):
+                    # Ours had become the last line of a file without a last line end.
+                    kept[-1] = kept[-1].rstrip(b"\r\n")
+        return b"".join(kept)
 
     def _digest(self, name: str) -> str | None:
         path = self.root / name
@@ -176,8 +228,58 @@ class Checkout:
         return _digest_of(path.read_bytes()) if path.exists() else None
 
     def _keep(self) -> None:
-        known = {"installed": "Agent Work Orders", "files": dict(sorted(self.files.items())), "folders": self.folders}
+        known = {
+            "installed": "Agent Work Orders",
+            "files": dict(sorted(self.files.items())),
+            "replaced": self.replaced,
+            "lines": self.lines,
+            "folders": self.folders,
+        }
         _write(self.root / MANIFEST, (json.dumps(known, indent=1) + "\n").encode())
+
+
+def _has(content: bytes, line: str) -> bool:
+    return any(one.strip() == line.encode() for one in content.splitlines())
+
+
+def _with(content: bytes, edit: Edit) -> bytes:
+    lines = content.splitlines(keepends=True)
+
+    def places(pattern: str, start: int = 0) -> list[int]:
+        whole = re.compile(rf"^\s*(?:{pattern})\s*(#.*)?$")
+        return [n for n in range(start, len(lines)) if whole.match(lines[n].decode("utf-8").rstrip("\r\n"))]
+
+    found = places(edit.before)[:1] if edit.before else places(edit.after)[-1:]
+    if found and edit.until:
+        found = places(edit.until, found[0])[:1]
+    if not found:
+        looked_for = edit.before or edit.after
+        raise Refused(f"{edit.path} has no line like `{looked_for}`; this Archon is laid out differently.")
+    place = found[0]
+    indent = lines[place][: len(lines[place]) - len(lines[place].lstrip())]
+    end = b"\r\n" if b"\r\n" in (lines[place] if lines[place].endswith(b"\n") else content) else b"\n"
+    new = [indent + line.encode() + end for line in edit.lines]
+    if edit.before:
+        return b"".join([*lines[:place], *new, *lines[place:]])
+    if not lines[place].endswith(b"\n"):
+        lines[place], new[-1] = lines[place] + end, new[-1].removesuffix(end)
+    return b"".join([*lines[: place + 1], *new, *lines[place + 1 :]])
+
+
+def _package_edits(content: bytes, wanted: dict[str, str]) -> Iterator[Edit]:
+    """A line for each package that is not there, before the next one by name; the last has no comma and stays last."""
+    try:
+        there = list(json.loads(content)["dependencies"])
+    except (ValueError, KeyError, TypeError):
+        there = []
+    if not there:
+        raise Refused(f"{PACKAGES} has no dependencies; this Archon is laid out differently.")
+    last = there[-1]
+    for name, version in sorted(wanted.items()):
+        if name not in there:
+            following = min((one for one in there if one > name), default=last)
+            there.append(name)
+            yield Edit(PACKAGES, (f'"{name}": "{version}",',), before=rf'"{re.escape(following)}":\s.*')
 
 
 def _our_files() -> Iterator[str]:
@@ -209,8 +311,10 @@ def _write(path: Path, content: bytes) -> None:
 NEXT = """
 What is left to do there:
   1. Run migration/awo_setup.sql in Supabase's SQL editor (or Archon's migration page).
-  2. Put ARCHON_AWO_ENABLED=true and an AWO_API_TOKEN of at least 16 characters into .env.
-  3. docker compose build archon-server
+  2. Put ARCHON_AWO_ENABLED=true and an AWO_API_TOKEN of at least 16 characters into .env, and AWO_ALLOWED_ORIGINS with
+     the address under which people open Archon's pages, where that is not http://localhost:3737.
+  3. npm install, in archon-ui-main: it writes the new packages into package-lock.json (after an undo once more).
+  4. docker compose build archon-server
      docker compose -f docker-compose.yml -f docker-compose.awo.yml up -d --build
      (without Docker: install gitpython, prometheus-client and pyyaml beside the server, and git and claude on its PATH)
 Undo it all with: make uninstall-from ARCHON=<checkout>
@@ -221,19 +325,22 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="install_into", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("checkout", type=Path, help="top folder of an Archon v1 checkout")
     parser.add_argument("--undo", action="store_true", help="take it out again")
+    parser.add_argument("--without-pages", action="store_true", help="leave Archon's user interface as it is")
     options = parser.parse_args(arguments)
     say = sys.stdout.write
     try:
-        checkout = Checkout(options.checkout.resolve())
+        checkout = Checkout(options.checkout.resolve(), pages=not (options.undo or options.without_pages))
         done = 0
         for line in checkout.undo() if options.undo else checkout.install():
             say(f"{line}\n")
             done += 1
-    except Refused as refused:
+    except (Refused, public_ui.Unlike) as refused:
         sys.stderr.write(f"{refused}\n")
         return 1
     except OSError as error:
-        sys.stderr.write(f"{error.filename}: {error.strerror}; what was done so far can be done again or undone.\n")
+        sys.stderr.write(
+            f"{error.filename or 'The output'}: {error.strerror}; what was done so far can be done again or undone.\n"
+        )
         return 1
     if not done:
         say("Nothing to do: it is as it should be.\n")

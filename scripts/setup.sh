@@ -1,7 +1,7 @@
 #!/bin/sh
 # Sets up one of: runtime, test, check (Python packages), cli (the Claude Code command line), postgrest (the tests'
-# gateway to Postgres), ui-packages (what building and testing the pages takes), ui (the built pages), or pages (the same
-# where Node is there; without it the server runs all the same). `make` calls it.
+# gateway to Postgres), ui-packages (what building and testing the pages takes), ui (the built pages), pages (the same
+# where Node is there; without it the server runs all the same), or browser (only says when there is none). `make` calls it.
 # Each set leaves a stamp with the checksum of what it was made from, so that doing it again costs next to nothing.
 # Takes VENV (where to put the packages) and PYTHON (which interpreter to use) from the environment.
 set -eu
@@ -209,6 +209,17 @@ build_pages_if_possible() {
     fi
 }
 
+# ---- The browser of the tests ----------------------------------------------------------------------------------------
+
+# Without one the tests of the pages are left out, loudly; in CI they fail. python/tests/e2e/chromium.py looks the same way.
+look_for_browser() {
+    [ -n "${AWO_TEST_CHROMIUM:-}" ] && return
+    for name in chromium chromium-browser google-chrome-stable google-chrome; do
+        has "$name" && return
+    done
+    say "there is no Chromium, so no page is tested in a browser; install it (Debian: apt-get install chromium) or set AWO_TEST_CHROMIUM."
+}
+
 require_git
 case ${1:-} in
     runtime | test | check) install_packages "$1" ;;
@@ -217,5 +228,6 @@ case ${1:-} in
     ui-packages) install_ui_packages ;;
     ui) build_ui ;;
     pages) build_pages_if_possible ;;
-    *) fail "say what to set up: runtime, test, check, cli, postgrest, ui-packages, ui or pages." ;;
+    browser) look_for_browser ;;
+    *) fail "say what to set up: runtime, test, check, cli, postgrest, ui-packages, ui, pages or browser." ;;
 esac

@@ -8,7 +8,7 @@ case $python in /*) ;; *) python=$(pwd)/$python ;; esac
 types=$(pwd)/src/features/agent-work-orders/types
 document=$(mktemp).json
 trap 'rm -f "$document"' EXIT
-(cd ../python && ARCHON_AWO_ENABLED=false "$python" -c '
+(cd ../python && ARCHON_AWO_ENABLED=true "$python" -c '
 import json, sys
 from src.server.main import app
 json.dump(app.openapi(), sys.stdout)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 
-from . import database, idle, janitor, load, mirrors, pool, requests, scratch, stall, start, stream
+from . import cold, database, idle, janitor, load, mirrors, pages, pool, requests, scratch, stall, start, stream
 from .figures import Figure, keep, show
 from .scale import FULL, QUICK, Scale
 from .scratch import ROOT, SCRATCH
@@ -14,6 +14,7 @@ from .server import Broken
 
 SUBJECTS: dict[str, Callable[[Scale], list[Figure]]] = {
     "start": start.measure,
+    "cold": cold.measure,
     "pool": pool.measure,
     "mirrors": mirrors.measure,
     "stream": stream.measure,
@@ -23,6 +24,7 @@ SUBJECTS: dict[str, Callable[[Scale], list[Figure]]] = {
     "load": load.measure,
     "database": database.measure,
     "requests": requests.measure,
+    "pages": pages.measure,
 }
 
 

@@ -100,6 +100,25 @@ def trickling(folder: Path, count: int, pause: float) -> Path:
     )
 
 
+def talking(folder: Path, count: int, pause: float) -> Path:
+    """Says a paragraph now and then, as long as what an agent says in a line on average, or twice that."""
+    words = "It reads the file again, line by line, and finds nothing that the tests had not told it before. " * 3
+    head, tail = lines(init()), lines(result())
+    before, after = lines(spoken("@")).split("@")
+    return _program(
+        folder,
+        f"#!{sys.executable} -SIE\n"
+        "import sys, time\n"
+        f"if '--version' in sys.argv: sys.exit(print({VERSION!r}))\n"
+        "say = lambda text: (sys.stdout.write(text), sys.stdout.flush())\n"
+        f"say({head!r})\n"
+        f"for number in range({count}):\n"
+        f"    time.sleep({pause})\n"
+        f"    say({before!r} + str(number) + {' ' + words!r} + {after!r})\n"
+        f"say({tail!r})\n",
+    )
+
+
 def working(folder: Path, count: int, seconds: float) -> Path:
     """Says so many lines in about that time, and leaves a change with a check of its own that passes."""
     head, tail = lines(init()), lines(result())

@@ -31,6 +31,10 @@ class Scale:
     order_seconds: float
     slots: int
     directories: int
+    events: int
+    listed: int
+    hour_lines: int
+    scroll_seconds: int
 
 
 FULL = Scale(
@@ -47,6 +51,10 @@ FULL = Scale(
     order_seconds=2.0,
     slots=20,
     directories=10_000,
+    events=20_000,
+    listed=100_000,
+    hour_lines=3_600,
+    scroll_seconds=15,
 )
 QUICK = Scale(
     repeats=2,
@@ -62,4 +70,8 @@ QUICK = Scale(
     order_seconds=0.5,
     slots=5,
     directories=400,
+    events=3_000,
+    listed=2_000,
+    hour_lines=400,
+    scroll_seconds=3,
 )

@@ -30,7 +30,7 @@ def measure(scale: Scale) -> list[Figure]:
             client = server.client()
             for name in names:
                 client.ask("GET", "/bench/stall")  # what was before does not count
-                with _bystander(machine):
+                with bystander(machine):
                     order_id, _ = client.file(stage.address(name))
                     client.wait(order_id)
                     late, busy = client.ask("GET", "/bench/stall")[1]
@@ -46,7 +46,7 @@ def measure(scale: Scale) -> list[Figure]:
 
 
 @contextmanager
-def _bystander(worst: list[float]) -> Iterator[None]:
+def bystander(worst: list[float]) -> Iterator[None]:
     """Adds by how many milliseconds a process with nothing to do was woken too late while the block ran."""
     with subprocess.Popen(  # noqa: TID251 - it ends with this block
         [sys.executable, "-m", "bench.probe"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE

@@ -14,8 +14,8 @@ import anyio
 
 from .domain.errors import WorkOrderError
 from .domain.retention import MB, CleanupReport
-from .plugin import open_janitor
 from .settings import InvalidSettings
+from .toolbox import open_janitor
 
 # Nobody waits for an answer here: what is put aside is deleted before this ends.
 SWEEP_WITHIN = timedelta(hours=6)

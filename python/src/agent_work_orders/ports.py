@@ -240,10 +240,10 @@ class Store(Protocol):
         """Whether the duty is this worker's for a lease from now: it was free, run out, or its own already."""
         ...
 
-    async def remark(self, order_id: str, payload: Payload) -> bool:
-        """Adds an event to the journal of an order that has ended; False, and nothing is added, for any other.
+    async def remark(self, remarks: Sequence[tuple[str, Payload]]) -> list[bool]:
+        """Adds events, each with the order it is for, to the journals of orders that have ended, all at once.
 
-        The same payload again is there once.
+        False, and nothing is added, for any other order. The same payload again is there once.
         """
         ...
 
@@ -356,6 +356,9 @@ class Checkout(Protocol):
         ...
 
     async def diff(self, head_commit: str) -> Diff: ...
+    async def rest(self) -> None:
+        """Nobody works in it for now: what `Checkouts.open` can put there again takes less room. After a checkpoint."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -417,7 +420,7 @@ class Checkouts(Protocol):
         """
         ...
 
-    async def unshare(self, order: WorkOrder, repository: Repository, token: str | None) -> None:
+    async def unshare(self, order_id: str, repository: Repository, token: str | None) -> None:
         """Takes the order's hidden ref away from the remote, if this server knows of one; else StepFailed."""
         ...
 
@@ -448,6 +451,15 @@ class Survey:
 
     kept: tuple[Kept, ...]
     problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PutAside:
+    """What became of things that were to go: what is gone, what of it is to be told, and what would not go and why."""
+
+    gone: tuple[Kept, ...] = ()
+    asides: tuple[Aside, ...] = ()
+    refused: tuple[tuple[Kept, str], ...] = ()
 
 
 class Volume(Protocol):
@@ -482,18 +494,22 @@ class Volume(Protocol):
         """
         ...
 
-    async def put_aside(self, kept: Kept, reason: Reason, may: Callable[[], Awaitable[bool]]) -> Aside | None:
-        """Renames it aside if `may` still says so; no order can be opened in between. None if it stays or is gone.
+    async def put_aside(self, reason: Reason, still: Callable[[], Awaitable[Sequence[Kept]]]) -> PutAside:
+        """Renames aside what `still` says may go; no order can be opened in between, so let these be few.
 
-        OSError when it cannot be renamed: it then stays as it was. Of a `Kind.ORDER` it is what the mirrors remember.
+        What cannot be renamed stays as it was. Of a `Kind.ORDER` it is what the mirrors remember.
         """
+        ...
+
+    async def spare_refs(self, order_id: str) -> list[str]:
+        """Keys of repositories on whose remotes the order has a hidden ref, where its work is in branches as well."""
         ...
 
     async def untold(self) -> list[Aside]:
         """What was put aside, before or after a crash, and whose removal was not written down."""
         ...
 
-    async def told(self, aside: Aside) -> None: ...
+    async def told(self, asides: Sequence[Aside]) -> None: ...
     async def sweep(self, at_most: timedelta) -> tuple[bool, list[str]]:
         """Deletes what was put aside and told of; whether all that can go is gone, and what could not and why."""
         ...

@@ -1,5 +1,6 @@
 """The Archon host: the application, its life, and `python -m src.server.main`. Agent Work Orders is two lines of it."""
 
+import asyncio
 import logging
 import os
 import socket
@@ -134,10 +135,21 @@ def main() -> int:
         )
         return 0
     sys.stderr.write(f"Archon {ARCHON_VERSION} on http://{_in_url(config.host)}:{config.port}\n")
+    _watch_children_without_threads()
     server = uvicorn.Server(uvicorn.Config(app, timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_SECONDS))
     with listener:
         server.run(sockets=[listener])
     return 0 if server.started else 1
+
+
+def _watch_children_without_threads() -> None:
+    """Python 3.11 spends a thread on each child process, later ones a descriptor where the kernel has them."""
+    if sys.version_info < (3, 12) and asyncio.PidfdChildWatcher is not None:
+        try:
+            os.close(os.pidfd_open(os.getpid()))
+        except OSError:  # an old kernel, or a sandbox that forbids it
+            return
+        asyncio.set_child_watcher(asyncio.PidfdChildWatcher())
 
 
 def _listen(config: EnvironmentConfig) -> socket.socket:

@@ -116,6 +116,9 @@ class FakeCheckout:
             raise self.unshareable
         self.shared.append((commit, token))
 
+    async def rest(self) -> None:
+        """It is small already."""
+
     async def diff(self, head_commit: str) -> Diff:
         before, after = self._snapshots[self.base_commit], self._snapshots[head_commit]
         files = tuple(
@@ -188,8 +191,8 @@ class FakeCheckouts:
     async def mirrors(self) -> list[MirrorView]:
         return []
 
-    async def unshare(self, order: WorkOrder, repository: Repository, token: str | None) -> None:
-        self.unshared.append((order.agent_work_order_id, token))
+    async def unshare(self, order_id: str, repository: Repository, token: str | None) -> None:
+        self.unshared.append((order_id, token))
 
     async def diff(self, order: WorkOrder, repository: Repository) -> Diff:
         raise NotFound("no checkpoint")

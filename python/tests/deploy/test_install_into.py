@@ -1,69 +1,30 @@
 """Into a public checkout and out of it again: byte for byte, twice, and with somebody's changes respected."""
 
 import hashlib
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from . import archon_v1
+
 ROOT = Path(__file__).parents[3]
 SCRIPT = ROOT / "scripts" / "install_into.py"
-MAIN = """\
-\"\"\"Archon.\"\"\"
-from fastapi import FastAPI
-
-from .api_routes.knowledge_api import router as knowledge_router
-from .api_routes.settings_api import router as settings_router
-
-# Import Logfire configuration
-app = FastAPI()
-app.include_router(settings_router)
-app.include_router(knowledge_router)
-
-
-@app.get("/")
-async def root():
-    return {}
-"""
-MCP = """\
-mcp = object()
-
-
-def register_modules():
-    return 0
-
-
-# Register all modules when this file is imported
-try:
-    register_modules()
-except Exception:
-    raise
-"""
+UI = "archon-ui-main/src"
 
 
 @pytest.fixture(params=["\n", "\r\n"], ids=["unix", "dos"])
-def checkout(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
-    """A small stand-in of the public layout."""
-    end: str = request.param
-    root = tmp_path / "archon"
-    for name, text in {
-        "python/src/__init__.py": "",
-        "python/src/server/__init__.py": "",
-        "python/src/server/main.py": MAIN,
-        "python/src/server/api_routes/__init__.py": "",
-        "python/src/server/api_routes/knowledge_api.py": "from fastapi import APIRouter\nrouter = APIRouter()\n",
-        "python/src/server/api_routes/settings_api.py": "from fastapi import APIRouter\nrouter = APIRouter()\n",
-        "python/src/mcp_server/__init__.py": "",
-        "python/src/mcp_server/mcp_server.py": MCP,
-        "python/src/mcp_server/features/__init__.py": "",
-        "migration/complete_setup.sql": "select 1;\n",
-        "docker-compose.yml": "services: {}\n",
-    }.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(text.replace("\n", end).encode())
-    return root
+def either(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """A checkout with the one line end, and with the other."""
+    return archon_v1.build(tmp_path / "archon", request.param)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    return archon_v1.build(tmp_path / "archon", "\r\n")
 
 
 def tree(root: Path) -> dict[str, str]:
@@ -78,43 +39,131 @@ def run(root: Path, *options: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60)
 
 
-def test_it_goes_in_twice_and_out_again_byte_for_byte(checkout: Path) -> None:
-    before = tree(checkout)
-    first = run(checkout)
+def test_it_goes_in_twice_and_out_again_byte_for_byte(either: Path) -> None:
+    before = tree(either)
+    first = run(either)
     assert first.returncode == 0, first.stderr
     assert "edited   python/src/server/main.py" in first.stdout
-    installed = tree(checkout)
-    assert (checkout / "python/src/agent_work_orders/plugin.py").is_file()
-    assert (checkout / "migration/awo_setup.sql").is_file()
+    installed = tree(either)
+    assert (either / "python/src/agent_work_orders/plugin.py").is_file()
+    assert (either / "migration/awo_setup.sql").is_file()
+    assert (either / UI / "features/settings/components/AgentWorkOrdersSettings.tsx").is_file()
 
-    second = run(checkout)
+    second = run(either)
     assert second.returncode == 0
     assert "Nothing to do" in second.stdout
-    assert tree(checkout) == installed
+    assert tree(either) == installed
 
-    undone = run(checkout, "--undo")
+    undone = run(either, "--undo")
     assert undone.returncode == 0, undone.stderr
-    assert tree(checkout) == before
+    assert tree(either) == before
 
 
-def test_the_edits_are_four_lines_with_the_line_ends_of_their_files(checkout: Path) -> None:
+EDITS = {
+    "python/src/server/main.py": [
+        "from ..agent_work_orders import router as agent_work_orders_router",
+        "app.include_router(agent_work_orders_router)",
+    ],
+    "python/src/mcp_server/mcp_server.py": [
+        "    from src.mcp_server.features.agent_work_orders import register_work_order_tools",
+        "    register_work_order_tools(mcp)",
+    ],
+    f"{UI}/App.tsx": [
+        'import { AgentWorkOrdersPages } from "./features/agent-work-orders/archon";',
+        '      <Route path="/agent-work-orders/*" element={<AgentWorkOrdersPages />} />',
+    ],
+    f"{UI}/components/layout/Navigation.tsx": [
+        'import { agentWorkOrdersEntry } from "../../features/agent-work-orders/archon";',
+        "    agentWorkOrdersEntry,",
+    ],
+    f"{UI}/pages/SettingsPage.tsx": [
+        'import { AgentWorkOrdersSection } from "../features/agent-work-orders/archon";',
+        "      <AgentWorkOrdersSection />",
+    ],
+}
+
+
+def test_the_edits_are_ten_lines_with_the_line_ends_of_their_files(either: Path) -> None:
     def lines(name: str) -> list[bytes]:
-        return (checkout / name).read_bytes().splitlines(keepends=True)
+        return (either / name).read_bytes().splitlines(keepends=True)
 
-    names = ("python/src/server/main.py", "python/src/mcp_server/mcp_server.py")
-    before = {name: lines(name) for name in names}
+    before = {name: lines(name) for name in EDITS}
+    run(either)
+    first = before["python/src/server/main.py"][0]
+    end = first.removeprefix(first.rstrip(b"\r\n"))
+    for name, wanted in EDITS.items():
+        assert [line for line in lines(name) if line not in before[name]] == [one.encode() + end for one in wanted]
+        assert all(line.endswith(end) for line in lines(name))
+
+
+def test_packages_that_are_not_there_are_added_in_order_and_the_others_stay_as_they_are(either: Path) -> None:
+    path = either / "archon-ui-main/package.json"
+    before = json.loads(path.read_bytes())["dependencies"]
+    run(either)
+    after = json.loads(path.read_bytes())["dependencies"]
+    assert {name: after[name] for name in before} == before
+    ours = json.loads((ROOT / "archon-ui-main/package.json").read_bytes())["dependencies"]
+    added = {name: version for name, version in after.items() if name not in before}
+    assert added == {name: ours[name] for name in added}
+    assert {"@radix-ui/react-slot", "@tanstack/react-virtual", "anser", "remark-gfm"} <= set(added)
+    assert list(after) == sorted(after)
+    lines = path.read_bytes().splitlines(keepends=True)
+    assert len({line.endswith(b"\r\n") for line in lines}) == 1
+
+
+def test_lines_of_ours_that_somebody_had_already_are_left_to_him(either: Path) -> None:
+    package, main = either / "archon-ui-main/package.json", either / "python/src/server/main.py"
+    ours = json.loads((ROOT / "archon-ui-main/package.json").read_bytes())["dependencies"]
+    theirs = f'    "anser": "{ours["anser"]}",'.encode()
+    package.write_bytes(package.read_bytes().replace(b'    "clsx"', theirs + b'\n    "clsx"', 1))
+    main.write_bytes(main.read_bytes() + b"app.include_router(agent_work_orders_router)")
+    before = tree(either)
+    assert run(either).returncode == 0
+    assert package.read_bytes().count(b'"anser"') == 1
+    assert run(either, "--undo").returncode == 0
+    assert tree(either) == before
+
+
+def test_a_file_without_a_last_line_end_gets_it_back_as_it_was(either: Path) -> None:
+    main = either / "python/src/server/main.py"
+    main.write_bytes(main.read_bytes() + b"app.include_router(their_router)")
+    before = tree(either)
+    assert run(either).returncode == 0
+    assert main.read_bytes().endswith(b"app.include_router(agent_work_orders_router)")
+    assert run(either, "--undo").returncode == 0
+    assert tree(either) == before
+
+
+def test_the_pages_can_be_left_out_and_taken_out_again(checkout: Path) -> None:
+    pages = {name: digest for name, digest in tree(checkout).items() if name.startswith("archon-ui-main")}
+    assert run(checkout).returncode == 0
+    without = run(checkout, "--without-pages")
+    assert without.returncode == 0, without.stderr
+    assert f"edited   {UI}/App.tsx" in without.stdout
+    assert (checkout / "python/src/agent_work_orders/plugin.py").is_file()
+    there = {name: digest for name, digest in tree(checkout).items() if name.startswith("archon-ui-main")}
+    assert {name: digest for name, digest in there.items() if digest != "folder"} == {
+        name: digest for name, digest in pages.items() if digest != "folder"
+    }
+
+
+def test_our_pages_call_of_archons_code_nothing_but_its_toast(checkout: Path) -> None:
+    before = tree(checkout)
     run(checkout)
-    added = {name: [line for line in lines(name) if line not in before[name]] for name in names}
-    end = before[names[0]][0].removeprefix(before[names[0]][0].rstrip(b"\r\n"))
-    assert added[names[0]] == [
-        b"from ..agent_work_orders import router as agent_work_orders_router" + end,
-        b"app.include_router(agent_work_orders_router)" + end,
-    ]
-    assert added[names[1]] == [
-        b"    from src.mcp_server.features.agent_work_orders import register_work_order_tools" + end,
-        b"    register_work_order_tools(mcp)" + end,
-    ]
-    assert all(line.endswith(end) for name in names for line in lines(name))
+    ours = [checkout / name for name in tree(checkout) if name.startswith(f"{UI}/features/") and name not in before]
+    mine = {path.relative_to(checkout / UI).as_posix() for path in ours if path.is_file()}
+    outside: set[str] = set()
+    for path in ours:
+        if path.suffix not in (".ts", ".tsx"):
+            continue
+        for named in re.findall(r"(?:from|import\()\s*\"(@/[^\"]+|\.[^\"]*)\"", path.read_text(encoding="utf-8")):
+            target = (
+                checkout / UI / named.removeprefix("@/") if named.startswith("@/") else (path.parent / named).resolve()
+            )
+            at = target.relative_to(checkout / UI).as_posix()
+            if not {at, f"{at}.ts", f"{at}.tsx", f"{at}/index.ts", f"{at}/index.tsx"} & mine:
+                outside.add(at)
+    assert outside == {"features/shared/hooks/useToast"}
 
 
 def test_what_is_installed_can_be_imported_there_and_says_that_it_is_off(checkout: Path) -> None:
@@ -177,3 +226,36 @@ def test_a_folder_that_is_no_archon_is_refused(tmp_path: Path) -> None:
     assert said.returncode == 1
     assert "is no checkout of Archon v1" in said.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_pages_that_are_laid_out_differently_are_refused_with_a_way_on(checkout: Path) -> None:
+    (checkout / UI / "App.tsx").unlink()
+    before = tree(checkout)
+    said = run(checkout)
+    assert said.returncode == 1
+    assert "Leave the pages out with PAGES=no" in said.stderr
+    assert tree(checkout) == before
+    assert run(checkout, "--without-pages").returncode == 0
+
+
+def test_an_update_that_broke_off_can_be_done_again_and_undone(checkout: Path) -> None:
+    """The record names what was to come, the files are still the older ones, and ours have moved on since."""
+    before = tree(checkout)
+    run(checkout)
+    older = checkout / "python/src/agent_work_orders/plugin.py"
+    older.write_text("# an older one\n")
+    manifest = checkout / ".agent-work-orders.json"
+    known = json.loads(manifest.read_bytes())
+    name = "python/src/agent_work_orders/plugin.py"
+    known["replaced"] = {name: hashlib.sha256(older.read_bytes()).hexdigest()}
+    known["files"][name] = "0" * 64
+    manifest.write_text(json.dumps(known))
+    halfway = (manifest.read_bytes(), older.read_bytes())
+    again = run(checkout)
+    assert again.returncode == 0, again.stderr
+    assert older.read_bytes() == (ROOT / name).read_bytes()
+    manifest.write_bytes(halfway[0])
+    older.write_bytes(halfway[1])
+    undone = run(checkout, "--undo")
+    assert undone.returncode == 0, undone.stderr
+    assert tree(checkout) == before

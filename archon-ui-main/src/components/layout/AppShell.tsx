@@ -4,6 +4,7 @@ import { LiveBar } from "@/features/agent-work-orders/components/LiveBar";
 import { NotificationBell } from "@/features/agent-work-orders/components/NotificationBell";
 import { SignIn } from "@/features/agent-work-orders/components/SignIn";
 import { Navigation } from "./Navigation";
+import { Palette } from "./Palette";
 import { Shortcuts } from "./Shortcuts";
 import { YouMenu } from "./YouMenu";
 
@@ -27,11 +28,12 @@ export function AppShell({ children }: { children: ReactNode }) {
         Skip to the page
       </a>
       <Navigation />
-      <div className="fixed top-2 right-3 z-20 flex items-center gap-1 rounded-lg bg-ground/90 sm:top-4 sm:right-6">
+      <div className="absolute top-3 right-3 z-20 flex items-center gap-1 sm:fixed sm:top-auto sm:right-auto sm:bottom-3 sm:left-0 sm:z-30 sm:w-18 sm:flex-col">
+        <Palette />
         <NotificationBell />
         <YouMenu />
       </div>
-      <main id="main" ref={main} tabIndex={-1} className="min-w-0 pb-18 outline-none sm:pb-0 sm:pl-18">
+      <main id="main" ref={main} tabIndex={-1} className="min-w-0 pb-(--bar) outline-none sm:pl-18">
         {children}
       </main>
       <LiveBar />

@@ -1,11 +1,13 @@
 import { useEffect, useState } from "react";
 import { useNavigate } from "react-router-dom";
+import { useCommands } from "@/features/shared/hooks/useCommands";
 import { useStored } from "@/features/shared/hooks/useStored";
 import { Dialog, Key, Switch } from "@/features/ui/primitives";
 import { PATHS } from "@/paths";
 import { NAVIGATION } from "@/routes";
 
 const PAGES: [keys: string, what: string][] = [
+  ["Ctrl/⌘ K", "Find anything"],
   ["c", "New work order"],
   ["/", "Find on this page"],
   ["j k", "Next, previous row"],
@@ -33,6 +35,9 @@ export function Shortcuts() {
   const navigate = useNavigate();
   const [open, setOpen] = useState(false);
   const [enabled, setEnabled] = useStored("local", "archon-single-keys", true);
+  useCommands([
+    { id: "keys", group: "You", label: "Keys, and switching single keys off", keys: "?", run: () => setOpen(true) },
+  ]);
 
   useEffect(() => {
     let going = 0;
@@ -48,6 +53,7 @@ export function Shortcuts() {
       going = 0;
       if (page) navigate(page.path);
       else if (event.key === "c") navigate(PATHS.newWorkOrder);
+      else if (event.key === "/") document.querySelector<HTMLElement>("[data-find]")?.focus();
       else return;
       event.preventDefault();
     };

@@ -1,8 +1,11 @@
-import { Check, CircleUser, Monitor, Moon, PenLine, Sun } from "lucide-react";
+import { Check, CircleUser, LogOut, Monitor, Moon, PenLine, Search, Sun } from "lucide-react";
 import { useState } from "react";
-import { isUserName, setUserName, userName } from "@/features/agent-work-orders/services/client";
+import { asApiError, isUserName, setUserName, userName } from "@/features/agent-work-orders/services/client";
+import { isSignedIn, signOut } from "@/features/agent-work-orders/services/session";
+import { useCommands } from "@/features/shared/hooks/useCommands";
 import { type Theme, useTheme } from "@/features/shared/hooks/useTheme";
-import { Button, Dialog, Field, Input, Menu, MenuItem, MenuSeparator } from "@/features/ui/primitives";
+import { Button, Dialog, Field, Input, Menu, MenuItem, MenuSeparator, useToast } from "@/features/ui/primitives";
+import { openPalette } from "./Palette";
 
 const THEMES: { theme: Theme; label: string; icon: typeof Sun }[] = [
   { theme: "system", label: "Colours as the system", icon: Monitor },
@@ -15,6 +18,27 @@ export function YouMenu() {
   const [theme, setTheme] = useTheme();
   const [name, setName] = useState(userName);
   const [naming, setNaming] = useState(false);
+  const { showToast } = useToast();
+  const leave = async () => {
+    try {
+      await signOut();
+      // Nothing that was read stays on the screen.
+      location.reload();
+    } catch (failure) {
+      const { message, nextAction } = asApiError(failure);
+      showToast(`You are still signed in. ${message} ${nextAction}`, "error", 12_000);
+    }
+  };
+  useCommands([
+    { id: "name", group: "You", label: "Say who you are…", run: () => setNaming(true) },
+    ...THEMES.filter((one) => one.theme !== theme).map(({ theme: one, label }) => ({
+      id: `colours ${one}`,
+      group: "You",
+      label: one === "system" ? label : `${label} colours`,
+      run: () => setTheme(one),
+    })),
+    ...(isSignedIn() ? [{ id: "leave", group: "You", label: "Sign out", run: () => void leave() }] : []),
+  ]);
   return (
     <>
       <Menu
@@ -28,6 +52,10 @@ export function YouMenu() {
           <PenLine size={16} aria-hidden />
           {name ? `You are ${name}` : "Say who you are…"}
         </MenuItem>
+        <MenuItem className="sm:hidden" onSelect={openPalette}>
+          <Search size={16} aria-hidden />
+          Find anything…
+        </MenuItem>
         <MenuSeparator />
         {THEMES.map(({ theme: one, label, icon: Icon }) => (
           <MenuItem key={one} onSelect={() => setTheme(one)}>
@@ -36,6 +64,15 @@ export function YouMenu() {
             {one === theme && <Check size={16} aria-label="chosen" />}
           </MenuItem>
         ))}
+        {isSignedIn() && (
+          <>
+            <MenuSeparator />
+            <MenuItem onSelect={() => void leave()}>
+              <LogOut size={16} aria-hidden />
+              Sign out
+            </MenuItem>
+          </>
+        )}
       </Menu>
       {naming && (
         <NameDialog

@@ -1,5 +1,6 @@
 /** This feature's only door to shared code. In another host application, only this file changes. */
 
+export { useCommands } from "@/features/shared/hooks/useCommands";
 export { useDebounced } from "@/features/shared/hooks/useDebounced";
 export { useMediaQuery } from "@/features/shared/hooks/useMediaQuery";
 export { useNow } from "@/features/shared/hooks/useNow";

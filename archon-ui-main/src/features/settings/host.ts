@@ -1,6 +1,7 @@
 /** This feature's only door to shared code. In another host application, only this file changes. */
 export { ApiError, asApiError, call, send } from "@/features/agent-work-orders/services/client";
 export type { components } from "@/features/agent-work-orders/types/api.generated";
+export { urlProblem } from "@/features/agent-work-orders/utils/requestRules";
 export { useDebounced } from "@/features/shared/hooks/useDebounced";
 export { useMediaQuery } from "@/features/shared/hooks/useMediaQuery";
 export { useNow } from "@/features/shared/hooks/useNow";

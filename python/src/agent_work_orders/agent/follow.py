@@ -90,4 +90,4 @@ def _whole(rest: bytes) -> bytes:
 
 def _pause(unheard: float, untold: float) -> float:
     """Seconds until the next look: a small part of the silence so far, so that many agents that think cost little."""
-    return min(max(untold / 20, 0.005), 0.025 if unheard < 5 else 0.05)
+    return min(max(untold / 10, 0.005), 0.025 if unheard < 1 else 0.05)

@@ -2,7 +2,8 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from anyio import to_thread
+from fastapi import APIRouter, Query, Response
 
 from ..domain.retention import CleanupReport
 from .deps import Context
@@ -23,7 +24,7 @@ router = APIRouter()
 async def clean_up(
     context: Context,
     dry_run: Annotated[bool, Query(description="Whether only to say what would go, why, and how large it is.")] = False,
-) -> CleanupReport:
+) -> Response:
     """Removes what the retention settings say, as the server does by itself now and then.
 
     What a rule would remove and stays is listed with the reason: active and waiting orders, failures of the last day,
@@ -31,4 +32,6 @@ async def clean_up(
     """
     if context.cleaner is None:
         raise Refused(503, "disabled", "This server cleans nothing.", "Ask the server that runs the work orders.")
-    return await context.cleaner.clean(dry_run=dry_run)
+    report = await context.cleaner.clean(dry_run=dry_run)
+    # In a thread: it may name a thousand things, and others wait for the loop.
+    return Response(await to_thread.run_sync(report.model_dump_json), media_type="application/json")

@@ -261,7 +261,9 @@ async def _remove_files(tools: Tools, order: WorkOrder) -> bool:
     repository = named_repository(order.repository_url)
     with anyio.move_on_after(CLEAN_UP_TIME / 2):
         try:
-            await tools.checkouts.unshare(order, repository, await tools.secrets.get("GITHUB_TOKEN", repository))
+            await tools.checkouts.unshare(
+                order.agent_work_order_id, repository, await tools.secrets.get("GITHUB_TOKEN", repository)
+            )
         except (WorkOrderError, OSError) as error:
             log.warning("the hidden ref of %s is still on the remote: %s", order.agent_work_order_id, error)
     try:

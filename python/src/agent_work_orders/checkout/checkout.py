@@ -16,7 +16,7 @@ from anyio.to_thread import run_sync
 
 from ..domain.work_order import WorkOrder
 from ..ports import Checkpoint, Diff
-from . import disk, inspect, refs
+from . import disk, inspect, refs, resting
 from .failures import refusal_of, refused, rejected
 from .git import EXCLUDED, Git, Remote
 from .git_dir import Owner
@@ -35,6 +35,10 @@ _IDENTITY = {
     for who in ("AUTHOR", "COMMITTER")
     for what, value in (("NAME", SERVER_NAME), ("EMAIL", SERVER_EMAIL))
 }
+
+# A commit's tree never is another, whichever mirror it was asked of: the last ones that were met.
+_tree_of: dict[str, str] = {}
+_TREES = 1000
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ class GitCheckout:
         self._alternates = f"{mirror.path / 'objects'}\n".encode()
         self._snapshotter = Snapshotter(
             git, mirror.path, root, mirror.order_dir(self._order_id) / "index", self._alternates,
-            extras=opened.extras, notes=dict.fromkeys(opened.notes),
+            extras=opened.extras, notes=dict.fromkeys(opened.notes), at=opened.commit,
         )  # fmt: skip
         self._lock = anyio.Lock()
 
@@ -109,6 +113,8 @@ class GitCheckout:
         commit = parent
         if tree not in (None, parent_tree):
             commit = await self._commit(str(tree), parent, message)
+            _remember_tree(commit, str(tree))
+        self._snapshotter.at = commit
         await run_sync(self._keep, commit, label)
         return await self._counted(commit, tree or parent_tree, base_tree)
 
@@ -160,6 +166,12 @@ class GitCheckout:
         looking = partial(run_sync, inspect.file_diffs, self._mirror.path, self.base_commit, head_commit)
         files = await self._using(looking)
         return Diff(self.base_commit, head_commit, files)
+
+    async def rest(self) -> None:
+        """See ports.Checkout."""
+        async with self._lock:
+            with disk.storage_failures():
+                await run_sync(resting.lay_down, self.root, self._snapshotter.index)
 
     # --- For GitCheckouts
 
@@ -250,8 +262,15 @@ class GitCheckout:
         return anchor
 
     async def _trees(self, *commits: str) -> list[str]:
-        names = [f"{commit}^{{tree}}" for commit in commits]
-        return (await self._git.run("rev-parse", *names, git_dir=self._mirror.path)).stdout.decode().split()
+        known = {commit: _tree_of[commit] for commit in commits if commit in _tree_of}
+        unknown = [commit for commit in dict.fromkeys(commits) if commit not in known]
+        if unknown:
+            names = [f"{commit}^{{tree}}" for commit in unknown]
+            found = await self._git.run("rev-parse", *names, git_dir=self._mirror.path)
+            for commit, tree in zip(unknown, found.stdout.decode().split(), strict=True):
+                known[commit] = tree
+                _remember_tree(commit, tree)
+        return [known[commit] for commit in commits]
 
     async def _commit(self, tree: str, parent: str, message: str) -> str:
         text = message.replace("\0", "").strip() or "Checkpoint"
@@ -287,3 +306,9 @@ class GitCheckout:
     def _remember_pushing(self, commit: str | None) -> None:
         state = OrderState(self.base_branch, self.base_commit, ready=True, pushing=commit)
         self._mirror.save_state(self._order_id, state)
+
+
+def _remember_tree(commit: str, tree: str) -> None:
+    while len(_tree_of) >= _TREES:
+        del _tree_of[next(iter(_tree_of))]
+    _tree_of[commit] = tree

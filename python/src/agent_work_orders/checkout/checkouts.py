@@ -18,7 +18,7 @@ from ..domain.repository import Repository, RepositoryOptions, branch_problem
 from ..domain.retention import Marks, Space
 from ..domain.work_order import WorkOrder
 from ..ports import NO_OPTIONS, Diff, MirrorView, TakenOver
-from . import disk, extras, inspect, removal
+from . import disk, extras, inspect, removal, resting
 from .bundles import load_order, save_order
 from .checkout import GitCheckout, SetUp
 from .child import Progress
@@ -294,7 +294,9 @@ class GitCheckouts:
     ) -> GitCheckout:
         """A checkout that should still be there."""
         order_id = order.agent_work_order_id
-        found, key = await run_sync(extras.load, mirror.order_dir(order_id)), ""
+        ours = mirror.order_dir(order_id)
+        await run_sync(resting.wake, root, ours / "index", self._shop.owner)
+        found, key = await run_sync(extras.load, ours), ""
         if found.due:
             start = await run_sync(mirror.ref, order_id, "head") or state.base_commit
             key = await self._shop.set_ups.key(mirror, start, wish.options)

@@ -30,9 +30,9 @@ MAX_LOOSE = 2000
 DRAFTS_FOR = timedelta(days=1)
 # So long what was read from a damaged mirror may be checked by hand.
 BROKEN_FOR = timedelta(days=7)
-SIZES_FOR = 3600.0
 
-_sizes: dict[Path, tuple[float, tuple[int, ...], int]] = {}
+# Bytes of each mirror, and the state of its objects when they were counted. Whoever asks gets what is known.
+_sizes: dict[Path, tuple[tuple[int, ...], int]] = {}
 
 
 async def keep_up(git: Git, directory: Path, limit: timedelta, stopping: Signal) -> None:
@@ -43,8 +43,10 @@ async def keep_up(git: Git, directory: Path, limit: timedelta, stopping: Signal)
             return
         try:
             await run_sync(_clear_broken, directory)
+            await run_sync(_forget_sizes, directory)
             for mirror in await run_sync(mirrors_in, directory):
                 await maintain(git, mirror, limit)
+                await run_sync(measure, mirror, abandon_on_cancel=True)
         except OSError as error:
             logger.warning("The mirrors cannot be looked after: %s", error)
 
@@ -107,14 +109,23 @@ def views_of(directory: Path) -> list[MirrorView]:
 
 
 def size_of(mirror: Path) -> int:
-    """Bytes on the disk, measured anew when packs were written or an hour has passed."""
+    """Bytes on the disk, as last measured: with every look at the mirrors, and when nobody has measured it yet."""
+    known = _sizes.get(mirror)
+    return measure(mirror) if known is None else known[1]
+
+
+def measure(mirror: Path) -> int:
+    """Bytes on the disk now; counted anew only if objects have come or gone."""
     stamp = tuple(_changed_at(mirror / "objects" / name) for name in ("", "pack"))
     known = _sizes.get(mirror)
-    if known and known[1] == stamp and time.monotonic() - known[0] < SIZES_FOR:
-        return known[2]
-    size = removal.size_of(mirror)
-    _sizes[mirror] = (time.monotonic(), stamp, size)
-    return size
+    if known is None or known[0] != stamp:
+        known = _sizes[mirror] = (stamp, removal.size_of(mirror))
+    return known[1]
+
+
+def _forget_sizes(directory: Path) -> None:
+    for gone in [mirror for mirror in _sizes if mirror.parent == directory and not mirror.exists()]:
+        del _sizes[gone]
 
 
 def _fetched_at(mirror: Path) -> datetime | None:

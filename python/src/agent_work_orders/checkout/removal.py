@@ -11,7 +11,7 @@ import secrets
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..domain.retention import Aside, Kind, Reason
@@ -47,7 +47,7 @@ def put_aside(path: Path, trash: Path, kind: Kind, name: str, size: int, reason:
         return None
     aside = Aside(secrets.token_hex(8), kind, name[:120].replace("~", "-"), size, reason)
     disk.make_directory(trash, 0o700)
-    target = trash / "~".join((kind, aside.name, str(size), reason, aside.removal_id))
+    target = trash / _named(aside)
     try:
         path.rename(target)
     except PermissionError:
@@ -70,9 +70,12 @@ def untold(trash: Path) -> list[Aside]:
 
 def told(trash: Path, aside: Aside) -> None:
     """Its removal is written down: from now on it is rubbish."""
-    for name in _names(trash):
-        if name.endswith(f"~{aside.removal_id}"):
-            (trash / name).rename(trash / aside.removal_id)
+    with suppress(FileNotFoundError):  # it lies in another trash, or another server was told
+        (trash / _named(aside)).rename(trash / aside.removal_id)
+
+
+def _named(aside: Aside) -> str:
+    return "~".join((aside.kind, aside.name, str(aside.size_bytes), aside.reason, aside.removal_id))
 
 
 def sweep(trash: Path, seconds: float) -> tuple[bool, list[str]]:

@@ -3,7 +3,7 @@ nobody else has. Decides nothing; looks at nothing that is not ours."""
 
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from shutil import rmtree
@@ -13,7 +13,7 @@ from anyio.to_thread import run_sync
 
 from ..domain.errors import StepFailed
 from ..domain.retention import Aside, Kept, Kind, Marks, Reason, Space
-from ..ports import Survey
+from ..ports import PutAside, Survey
 from . import disk, refs, removal
 from .findings import Finder, Place, orders_in
 from .git import Git
@@ -24,6 +24,8 @@ MEASURED_FOR = 3600.0
 SLICE = 0.1
 # Nobody begins with a mirror without fetching it first if the last fetch is this old, whatever the settings say.
 MIRROR_IDLE = timedelta(hours=2)
+# These take a mirror's lock; the rest is renamed and that is that.
+_ALONE = (Kind.ORDER, Kind.MIRROR)
 
 
 class DiskVolume:
@@ -120,7 +122,7 @@ class DiskVolume:
 
     async def unsaved(self, order_id: str, *, changed: bool) -> str | None:
         """See ports.Volume."""
-        mirrors = await run_sync(self._mirrors_of, order_id)
+        mirrors = await self._looked_up(order_id)
         for mirror in mirrors:
             try:
                 reason = await self._unsaved_in(mirror, order_id)
@@ -130,10 +132,24 @@ class DiskVolume:
                 return reason
         return None if mirrors or not changed else "its work is in no mirror on this disk, and may be nowhere else"
 
-    async def _unsaved_in(self, mirror: Path, order_id: str) -> str | None:
+    async def spare_refs(self, order_id: str) -> list[str]:
+        """See ports.Volume."""
+        spare = []
+        for mirror in await self._looked_up(order_id):
+            if await run_sync(refs.read_ref, mirror, f"refs/awo/{order_id}/shared") is None:
+                continue
+            with suppress(StepFailed, OSError):  # nobody knows: it stays
+                if await self._unsaved_in(mirror, order_id, elsewhere=("base", "pushed")) is None:
+                    key = await run_sync(disk.read_inside, mirror, ["awo", "key"], 4096)
+                    spare += [key.decode("utf-8", "replace")] if key else []
+        return spare
+
+    async def _unsaved_in(
+        self, mirror: Path, order_id: str, elsewhere: Sequence[str] = ("base", "pushed", "shared")
+    ) -> str | None:
         own = await run_sync(refs.refs_below, mirror, f"refs/awo/{order_id}/")
         said = {name.removeprefix(f"refs/awo/{order_id}/"): commit for name, commit in own.items()}
-        known = {said[name] for name in ("base", "pushed", "shared") if name in said}
+        known = {said[name] for name in elsewhere if name in said}
         # Checkpoints that a later one replaced are part of the way and not of the result.
         tips = {said[name] for name in ("head", "agent") if name in said} - known
         if not tips:
@@ -146,6 +162,12 @@ class DiskVolume:
         found = await self._git.run("rev-list", "--max-count=1", *words, git_dir=mirror)
         return "it has commits that no remote has" if found.stdout.strip() else None
 
+    async def _looked_up(self, order_id: str) -> list[Path]:
+        """`_mirrors_of` without a thread where nothing has to be read for it."""
+        if self._remembering is not None:
+            return self._mirrors_of(order_id)
+        return await run_sync(self._mirrors_of, order_id)
+
     def _mirrors_of(self, order_id: str) -> list[Path]:
         """Those that had something of the order's at the last look around, or have it now if there was none."""
         if self._remembering is not None:
@@ -155,21 +177,40 @@ class DiskVolume:
 
     # --- Removing
 
-    async def put_aside(self, kept: Kept, reason: Reason, may: Callable[[], Awaitable[bool]]) -> Aside | None:
+    async def put_aside(self, reason: Reason, still: Callable[[], Awaitable[Sequence[Kept]]]) -> PutAside:
         """See ports.Volume."""
-        aside: Aside | None = None
         async with disk.opening(self._repositories):
-            if await may():
-                with CancelScope(shield=True):  # bounded: a rename, and at most the lock of one mirror
-                    aside = await self._put_aside(kept, reason)
-        return aside
+            going = await still()
+            with CancelScope(shield=True):  # bounded: renames, and at most the lock of a mirror for each
+                done = await run_sync(self._rename_all, [one for one in going if one.kind not in _ALONE], reason)
+                for kept in going:
+                    if kept.kind in _ALONE:
+                        done = _with(done, await self._put_alone(kept, reason))
+        return done
 
-    async def _put_aside(self, kept: Kept, reason: Reason) -> Aside | None:
-        if kept.kind is Kind.ORDER:
-            await self._forget(kept.name)
-            return None
-        if kept.kind is not Kind.MIRROR:
-            return await run_sync(self._rename, kept, reason)
+    def _rename_all(self, these: Sequence[Kept], reason: Reason) -> PutAside:
+        done = PutAside()
+        for kept in these:
+            try:
+                aside = self._rename(kept, reason)
+            except OSError as error:
+                done = _with(done, PutAside(refused=((kept, _why(error)),)))
+            else:
+                done = _with(done, PutAside((kept,), (aside,)) if aside else PutAside())
+        return done
+
+    async def _put_alone(self, kept: Kept, reason: Reason) -> PutAside:
+        """What takes the lock of a mirror."""
+        try:
+            if kept.kind is Kind.ORDER:
+                await self._forget(kept.name)
+                return PutAside(gone=(kept,))
+            aside = await self._put_mirror_aside(kept, reason)
+        except (OSError, StepFailed) as error:
+            return PutAside(refused=((kept, _why(error)),))
+        return PutAside((kept,), (aside,)) if aside else PutAside()
+
+    async def _put_mirror_aside(self, kept: Kept, reason: Reason) -> Aside | None:
         # Under its own locks, so that nobody leans on it, fetches it or clones it meanwhile.
         name = kept.name.removesuffix(".git")
         with (
@@ -209,7 +250,7 @@ class DiskVolume:
 
     async def _forget(self, order_id: str) -> None:
         """What the mirrors hold of an order: refs and the server's own notes. Objects stay until they are packed."""
-        for mirror in await run_sync(self._mirrors_of, order_id):
+        for mirror in await self._looked_up(order_id):
             async with disk.held(self._mirrors / f"{mirror.name.removesuffix('.git')}.lock", lambda: False):
                 await run_sync(_forget_in, mirror, order_id)
                 packed = await run_sync(refs.refs_below, mirror, f"refs/awo/{order_id}/")
@@ -221,12 +262,13 @@ class DiskVolume:
         """See ports.Volume."""
         return await run_sync(lambda: [aside for trash in self._trashes() for aside in removal.untold(trash)])
 
-    async def told(self, aside: Aside) -> None:
+    async def told(self, asides: Sequence[Aside]) -> None:
         """See ports.Volume."""
 
         def tell() -> None:
             for trash in self._trashes():
-                removal.told(trash, aside)
+                for aside in asides:
+                    removal.told(trash, aside)
 
         await run_sync(tell)
 
@@ -246,6 +288,14 @@ class DiskVolume:
 
     def _trashes(self) -> tuple[Path, Path]:
         return self._repositories / ".trash", self._work_orders / ".trash"
+
+
+def _with(done: PutAside, more: PutAside) -> PutAside:
+    return PutAside(done.gone + more.gone, done.asides + more.asides, done.refused + more.refused)
+
+
+def _why(error: OSError | StepFailed) -> str:
+    return error.message.rstrip(".") if isinstance(error, StepFailed) else error.strerror or type(error).__name__
 
 
 def _learned(places: Iterable[Place], sizes: Mapping[Path, int]) -> dict[str, int]:

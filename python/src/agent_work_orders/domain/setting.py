@@ -55,6 +55,7 @@ class SettingView(_Shown):
     unit: str = Field(description="Unit of the value; empty for none.")
     description: str = Field(description="What it is for, in one sentence.")
     minimum: float | None = Field(default=None, description="Least value, or null.")
+    above: float | None = Field(default=None, description="What it has to be more than, or null.")
     maximum: float | None = Field(default=None, description="Greatest value, or null.")
     max_length: int | None = Field(default=None, description="Most characters, or null.")
     choices: list[str] | None = Field(default=None, description="The values it may have, or null for any.")

@@ -23,6 +23,7 @@ class StageServer(uvicorn.Server):
             self._with_hang_up,
             interface="asgi3",
             lifespan="off",
+            ws="none",  # nobody here speaks it, and uvicorn 0.34 imports a deprecated library for it
             log_config=None,
             access_log=False,
             proxy_headers=False,

@@ -18,6 +18,7 @@ MIGRATIONS = (
     "awo-0.1.0/009_retention.sql",
     "awo-0.1.0/010_import.sql",
     "awo-0.1.0/011_economy.sql",
+    "awo-0.1.0/012_remarks.sql",
 )
 
 _TRY_AGAIN = "Try again in a few seconds; AWO's health names the cause if it lasts."

@@ -17,9 +17,9 @@ def append(tx: Transaction, by: str, setting: str, action: str, old: str | None,
 
 def page(db: sqlite3.Connection, limit: int, before: int | None, setting: str | None) -> list[AuditEntry]:
     rows = db.execute(
-        "select * from agent_work_order_settings_audit where (?1 is null or entry_id < ?1) "
-        "and (?2 is null or setting = ?2) order by entry_id desc limit ?3",
-        (before, setting, limit),
+        "select * from agent_work_order_settings_audit where (:before is null or entry_id < :before) "
+        "and (:setting is null or setting = :setting) order by entry_id desc limit :limit",
+        {"before": before, "setting": setting, "limit": limit},
     )
     return [
         AuditEntry(

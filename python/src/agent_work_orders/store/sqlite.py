@@ -198,8 +198,8 @@ class SqliteStore:
     async def take_duty(self, duty: str, worker_id: str, lease: timedelta) -> bool:
         return await self._database.write(lambda tx: duties.take_duty(tx, duty, worker_id, lease))
 
-    async def remark(self, order_id: str, payload: Payload) -> bool:
-        return await self._database.write(lambda tx: duties.remark(tx, order_id, payload))
+    async def remark(self, remarks: Sequence[tuple[str, Payload]]) -> list[bool]:
+        return await self._database.write(lambda tx: [duties.remark(tx, *one) for one in remarks])
 
     async def renew(self, claim: Claim, lease: timedelta) -> Renewal:
         return await self._database.write(lambda tx: held.renew(tx, claim, lease))

@@ -297,11 +297,10 @@ class SupabaseStore:
         seconds = lease.total_seconds()
         return bool(await self._ask("take_duty", p_duty=duty, p_worker_id=worker_id, p_lease_seconds=seconds))
 
-    async def remark(self, order_id: str, payload: Payload) -> bool:
-        said = draft(payload)
-        return bool(
-            await self._ask("remark", order_id, p_id=order_id, p_kind=said.kind, p_payload=storable(said.payload))
-        )
+    async def remark(self, remarks: Sequence[tuple[str, Payload]]) -> list[bool]:
+        said = [(order_id, draft(payload)) for order_id, payload in remarks]
+        told = [{"id": order_id, "kind": one.kind, "payload": storable(one.payload)} for order_id, one in said]
+        return list(await self._ask("remark", version=2, p_remarks=told))
 
     async def _hold(self, function: str, claim: Claim, **arguments: Any) -> Any:
         """A call that presents a claim."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 from anyio import CapacityLimiter, to_thread
+from pydantic import ValidationError
 
 from ..domain.errors import StoreUnavailable
 from ..tracing import span
@@ -82,6 +83,9 @@ class Transport:
             try:
                 answer: Any = await self._client.rpc(function, arguments).execute()
             except APIError as error:
+                if isinstance(error.__cause__, ValidationError):
+                    # postgrest 1.0 takes every answer that has a `message` for an error; the function went well.
+                    return None, error.json()
                 return trouble_of(function, str(error.code), str(error.message), str(error.details)), None
             except (httpx.TransportError, httpx.InvalidURL) as error:
                 return unreachable(error), None

@@ -1,12 +1,15 @@
 """One clean-up, from a look at the disk to what became of it. `janitor.py` says when; `due.py` says what may go."""
 
 import logging
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
+from typing import TypeVar
 
 import anyio
 from anyio import to_thread
+from anyio.lowlevel import checkpoint
 
 from ..domain.errors import FailureClass, InvalidInput, StepFailed, WorkOrderError
 from ..domain.events import FilesRemoved
@@ -18,8 +21,12 @@ from .due import Candidate, is_over, shield, under_pressure, wording
 
 logger = logging.getLogger("archon.awo")
 
+T = TypeVar("T")
 PAGE = 200
 LISTED = 1000
+# Renamed and written down together. No order can be opened meanwhile: some milliseconds.
+AT_ONCE = 50
+UNSHARE_WITHIN = 10.0
 # How such an order ended may have kept its last work from being saved.
 _SAVED_FIRST = frozenset({FailureClass.DISK, FailureClass.INTERNAL, FailureClass.GIT, None})
 
@@ -33,6 +40,8 @@ class Cleaning:
         self._removed: dict[tuple[Kind, str], Removal] = {}
         self._protected: dict[tuple[Kind, str], Protected] = {}
         self._problems: list[str] = []
+        # Hosts that did not answer this time.
+        self._away: set[str] = set()
 
     async def run(self, *, rows: bool) -> CleanupReport:
         """Goes through all rules. `rows`: also through orders whose journal is old enough, wherever their files are."""
@@ -41,29 +50,35 @@ class Cleaning:
             await tell_of_removals(self._tools, self._volume)
         survey = await self._volume.survey()
         self._problems += survey.problems
-        for candidate in await self._candidates(survey.kept):
-            if not candidate.is_foreign:
-                self._left[candidate.kept.kind, candidate.kept.name] = candidate
+        orders = await self._orders(survey.kept)
+        await to_thread.run_sync(self._see, survey.kept, orders)
         await self._by_age()
         if rows:
             await self._old_orders()
         await self._by_count()
         await self._by_size()
         await self._by_room()
-        return self._report(began)
+        return await to_thread.run_sync(self._report, began, anyio.current_time())
 
     def ended(self) -> list[WorkOrder]:
         """Orders that have ended and whose files stay."""
         found = (one.order for (kind, _), one in self._left.items() if kind is Kind.ARTIFACTS and one.order is not None)
         return [order for order in found if order.status.is_terminal]
 
-    async def _candidates(self, found: tuple[Kept, ...]) -> list[Candidate]:
-        names = sorted({kept.name for kept in found if kept.of_an_order})
+    async def _orders(self, found: tuple[Kept, ...]) -> dict[str, WorkOrder]:
+        names = await to_thread.run_sync(lambda: sorted({kept.name for kept in found if kept.of_an_order}))
         known: dict[str, WorkOrder] = {}
         for start in range(0, len(names), PAGE):
             orders = await self._tools.store.find(names[start : start + PAGE])
             known |= {order.agent_work_order_id: order for order in orders}
-        return [Candidate(kept, known.get(kept.name) if kept.of_an_order else None) for kept in found]
+        return known
+
+    def _see(self, found: tuple[Kept, ...], orders: Mapping[str, WorkOrder]) -> None:
+        """In a thread, as all that goes through everything: there may be very much, and the loop has others to serve."""
+        for kept in found:
+            candidate = Candidate(kept, orders.get(kept.name) if kept.of_an_order else None)
+            if not candidate.is_foreign:
+                self._left[kept.kind, kept.name] = candidate
 
     # --- The rules
 
@@ -73,9 +88,8 @@ class Cleaning:
             # Checkouts before what the mirrors remember of their orders, and mirrors last: each frees the next.
             return sorted(found, key=lambda one: _TURN[one.kept.kind])
 
-        # In a thread, since there may be very many and the loop has others to serve.
-        for candidate in await to_thread.run_sync(due):
-            await self._take(candidate, Reason.AGE)
+        for few in _batches(await to_thread.run_sync(due)):
+            await self._take(few, Reason.AGE)
 
     async def _old_orders(self) -> None:
         """Orders whose journal has been kept long enough: they are forgotten altogether."""
@@ -117,52 +131,80 @@ class Cleaning:
     async def _evict(self, candidates: list[Candidate], reason: Reason, enough: Callable[[int, int], bool]) -> None:
         """Takes the least recently used until `enough(number, bytes)` says so. Mirrors go after what lives off them."""
         gone = freed = 0
-        for candidate in await to_thread.run_sync(under_pressure, candidates, self._now):
-            if enough(gone, freed):
-                return
-            if await self._take(candidate, reason):
-                gone, freed = gone + 1, freed + candidate.kept.size_bytes
+        waiting = deque(await to_thread.run_sync(under_pressure, candidates, self._now))
+        while waiting and not enough(gone, freed):
+            few: list[Candidate] = []
+            # No more than would be enough if all of them went.
+            while waiting and len(few) < AT_ONCE and not enough(gone + len(few), freed + _size(few)):
+                few.append(waiting.popleft())
+            taken = await self._take(few, reason)
+            gone, freed = gone + len(taken), freed + _size(taken)
 
-    # --- One thing
+    # --- A few things
 
-    async def _take(self, candidate: Candidate, reason: Reason) -> bool:
-        """Puts it aside unless something speaks against it; whether it is gone."""
-        kept = candidate.kept
-        why = shield(candidate, self._now) or await self._unsaved(candidate)
-        if why is not None:
-            self._protect(kept, why)
-            return False
-        if not self._dry_run and not await self._put_aside(candidate, reason):
-            return False
-        self._note(kept, candidate.used_at, reason)
-        return True
+    async def _take(self, few: Sequence[Candidate], reason: Reason) -> list[Candidate]:
+        """Puts those aside that nothing speaks against; those that are gone."""
+        await checkpoint()  # there may be very many, and others to serve in between
+        going: list[Candidate] = []
+        for candidate in few:
+            why = shield(candidate, self._now) or await self._unsaved(candidate)
+            if why is None:
+                going.append(candidate)
+            else:
+                self._protect(candidate.kept, why)
+        gone: list[Candidate] = going if self._dry_run else []
+        if not self._dry_run:
+            for those in _that_go_together(going):
+                gone += await self._put_aside(those, reason)
+        for candidate in gone:
+            self._note(candidate.kept, candidate.used_at, reason)
+        return gone
 
-    async def _put_aside(self, candidate: Candidate, reason: Reason) -> bool:
-        kept = candidate.kept
-        if kept.kind is Kind.CHECKOUT and candidate.order is not None:
-            if not await self._still(candidate):
-                return False
-            with suppress(InvalidInput):  # a host that is not allowed any more: no command is known for it either
-                repository = self._tools.repository(candidate.order.repository_url)
-                await self._tools.checkouts.clean_up(candidate.order, repository)
-        try:
-            aside = await self._volume.put_aside(kept, reason, lambda: self._still(candidate))
-        except (OSError, StepFailed) as error:
-            self._problems.append(f"{kept.kind} {kept.name} could not be removed: {_why(error)}.")
-            return False
-        if aside is None:
-            return kept.kind is Kind.ORDER
-        await tell(self._tools, self._volume, aside)
-        return True
+    async def _put_aside(self, few: Sequence[Candidate], reason: Reason) -> list[Candidate]:
+        """A checkout's clean-up command first, and what an order left on a remote before what is known of it here."""
+        for candidate in await self._still(few):
+            if candidate.kept.kind is Kind.CHECKOUT and candidate.order is not None:
+                with suppress(InvalidInput):  # a host that is not allowed any more: no command is known for it either
+                    repository = self._tools.repository(candidate.order.repository_url)
+                    await self._tools.checkouts.clean_up(candidate.order, repository)
+            elif candidate.kept.kind is Kind.ORDER:
+                await self._unshare(candidate.kept.name)
 
-    async def _still(self, candidate: Candidate) -> bool:
-        """Whether the order is as it was when all this was decided. Asked while no order can be opened."""
-        if not candidate.kept.of_an_order:
-            return True
-        found = await self._tools.store.find([candidate.kept.name])
-        return [(one.rev, one.status, one.attempt) for one in found] == (
-            [] if candidate.order is None else [(candidate.order.rev, candidate.order.status, candidate.order.attempt)]
-        )
+        async def still() -> list[Kept]:
+            return [one.kept for one in await self._still(few)]
+
+        done = await self._volume.put_aside(reason, still)
+        self._problems += [f"{kept.kind} {kept.name} could not be removed: {why}." for kept, why in done.refused]
+        await tell(self._tools, self._volume, done.asides)
+        gone = {(kept.kind, kept.name) for kept in done.gone}
+        return [one for one in few if (one.kept.kind, one.kept.name) in gone]
+
+    async def _still(self, few: Sequence[Candidate]) -> list[Candidate]:
+        """Those whose orders are as they were when all this was decided. Asked while no order can be opened."""
+        names = sorted({one.kept.name for one in few if one.kept.of_an_order})
+        found = {one.agent_work_order_id: one for one in await self._tools.store.find(names)} if names else {}
+        return [
+            one
+            for one in few
+            if not one.kept.of_an_order or _standing(found.get(one.kept.name)) == _standing(one.order)
+        ]
+
+    async def _unshare(self, order_id: str) -> None:
+        """Takes hidden refs away that nobody needs; those that alone hold an order's work stay on their remotes."""
+        for key in await self._volume.spare_refs(order_id):
+            host = key.partition("/")[0]
+            if host in self._away:
+                continue
+            try:
+                repository = self._tools.repository(f"https://{key}")
+                with anyio.fail_after(UNSHARE_WITHIN):
+                    token = await self._tools.secrets.get("GITHUB_TOKEN", repository)
+                    await self._tools.checkouts.unshare(order_id, repository, token)
+            except (WorkOrderError, OSError) as error:  # OSError: out of time, too
+                why = error.message.rstrip(".") if isinstance(error, WorkOrderError) else "it took too long"
+                if isinstance(error, OSError) or getattr(error, "failure_class", None) is FailureClass.NETWORK:
+                    self._away.add(host)
+                self._problems.append(f"A hidden ref of order {order_id} is still on {key}: {why}.")
 
     async def _unsaved(self, candidate: Candidate) -> str | None:
         kept, order = candidate.kept, candidate.order
@@ -204,7 +246,7 @@ class Cleaning:
         self._note(whole.kept, whole.used_at, Reason.AGE)
         for left in files:
             # Its order is gone by now, which is what has to be true still when it is renamed.
-            if left and (self._dry_run or await self._put_aside(Candidate(left.kept), Reason.AGE)):
+            if left and (self._dry_run or await self._put_aside([Candidate(left.kept)], Reason.AGE)):
                 self._note(left.kept, left.used_at, Reason.AGE)
         return None
 
@@ -222,7 +264,7 @@ class Cleaning:
     def _freed(self) -> int:
         return sum(one.size_bytes for one in self._removed.values())
 
-    def _report(self, began: float) -> CleanupReport:
+    def _report(self, began: float, ended: float) -> CleanupReport:
         used = dict.fromkeys(Kind, 0)
         for (kind, _), candidate in self._left.items():
             used[kind] += candidate.kept.size_bytes
@@ -236,7 +278,7 @@ class Cleaning:
             problems=self._problems[:LISTED],
             used_bytes=used,
             pressure=space.pressure(marks),
-            took_ms=round((anyio.current_time() - began) * 1000),
+            took_ms=round((ended - began) * 1000),
         )
 
 
@@ -253,19 +295,44 @@ _TURN = {
 
 async def tell_of_removals(tools: Tools, volume: Volume) -> None:
     """What an earlier clean-up put aside and did not come to write down."""
-    for aside in await volume.untold():
-        await tell(tools, volume, aside)
+    for few in _batches(await volume.untold()):
+        await tell(tools, volume, few)
 
 
-async def tell(tools: Tools, volume: Volume, aside: Aside) -> None:
-    """Writes a removal down: in the log, and in the journal of an order that is still known."""
-    logger.info("Clean-up took %s %s, %s bytes: %s.", aside.kind, aside.name, aside.size_bytes, wording(aside.reason))
-    if aside.kind in (Kind.CHECKOUT, Kind.ARTIFACTS):
-        said = FilesRemoved(
-            removal_id=aside.removal_id, what=aside.kind, size_bytes=aside.size_bytes, reason=wording(aside.reason)
-        )
-        await tools.store.remark(aside.name, said)
-    await volume.told(aside)
+async def tell(tools: Tools, volume: Volume, asides: Sequence[Aside]) -> None:
+    """Writes removals down: in the log, and in the journals of orders that are still known."""
+    for one in asides:
+        logger.info("Clean-up took %s %s, %s bytes: %s.", one.kind, one.name, one.size_bytes, wording(one.reason))
+    said = [(one.name, _said(one)) for one in asides if one.kind in (Kind.CHECKOUT, Kind.ARTIFACTS)]
+    if said:
+        await tools.store.remark(said)
+    if asides:
+        await volume.told(asides)
+
+
+def _said(aside: Aside) -> FilesRemoved:
+    return FilesRemoved(
+        removal_id=aside.removal_id, what=aside.kind, size_bytes=aside.size_bytes, reason=wording(aside.reason)
+    )
+
+
+def _that_go_together(going: Sequence[Candidate]) -> list[list[Candidate]]:
+    """What is only renamed at once; what waits for a mirror's lock one by one, since orders wait for it in turn."""
+    alone = [one for one in going if one.kept.kind in (Kind.ORDER, Kind.MIRROR)]
+    together = [one for one in going if one not in alone]
+    return [few for few in (together, *([one] for one in alone)) if few]
+
+
+def _batches(these: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (these[start : start + AT_ONCE] for start in range(0, len(these), AT_ONCE))
+
+
+def _size(few: Sequence[Candidate]) -> int:
+    return sum(one.kept.size_bytes for one in few)
+
+
+def _standing(order: WorkOrder | None) -> tuple[int, Status, int] | None:
+    return None if order is None else (order.rev, order.status, order.attempt)
 
 
 def _why(error: OSError | StepFailed) -> str:

@@ -370,6 +370,14 @@ class Progress:
         except OSError as error:
             logger.warning("%s: some output could not be kept: %s", self.claim.order_id, error)
 
+    async def rest(self) -> None:
+        """Nobody works in the checkout from here on. Without it an order ends all the same."""
+        if self._checkout is not None:
+            try:
+                await self._checkout.rest()
+            except StepFailed as failure:
+                logger.warning("%s: its checkout takes more room than it has to: %s", self.claim.order_id, failure)
+
     def note_start(self) -> None:
         """`metadata.json` as the run begins: what crashes has left a true one. Nobody waits for it."""
         folder, order, steps = self.artifacts.folder, self.order, self.claim.steps

@@ -87,6 +87,7 @@ async def settle(progress: Progress, outcome: Outcome | MustWait | None, hold: H
     elif outcome.status is Status.FAILED:
         await progress.finish_step(StepStatus.FAILED, error=outcome.error_message)
     await progress.keep_what_is_left()
+    await progress.rest()
     hold.stop_listening()  # from here on the store itself sees to what people write
     await progress.flush()
     if isinstance(outcome, MustWait):

@@ -76,7 +76,7 @@ class PretendCheckouts(Checkouts):
     ) -> TakenOver:
         raise NotImplementedError
 
-    async def unshare(self, order: WorkOrder, repository: Repository, token: str | None) -> None:
+    async def unshare(self, order_id: str, repository: Repository, token: str | None) -> None:
         """Nothing was ever shared."""
 
     async def save(self, order: WorkOrder, repository: Repository) -> None:

@@ -110,6 +110,7 @@ async def test_every_setting_is_shown_with_its_source(office: Office) -> None:
     assert set(shown) == set(Settings.model_fields)
     assert (shown["lease"]["value"], shown["lease"]["source"], shown["lease"]["locked"]) == (60, "environment", True)
     assert (shown["lease"]["minimum"], shown["lease"]["maximum"], shown["lease"]["unit"]) == (5, 3600, "seconds")
+    assert (shown["max_cost_usd"]["minimum"], shown["max_cost_usd"]["above"]) == (None, 0)
     assert (shown["max_concurrent"]["source"], shown["max_concurrent"]["locked"]) == ("default", False)
     assert shown["claude_permission_mode"]["choices"] == ["acceptEdits", "bypassPermissions", "dontAsk"]
     assert shown["api_token"]["value"] is None

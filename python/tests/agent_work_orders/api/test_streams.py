@@ -38,7 +38,7 @@ class QuietServer(uvicorn.Server):
 @asynccontextmanager
 async def serving(app: FastAPI) -> AsyncIterator[str]:
     """The address of the application."""
-    server = QuietServer(uvicorn.Config(app, port=0, log_config=None, lifespan="off"))
+    server = QuietServer(uvicorn.Config(app, port=0, log_config=None, lifespan="off", ws="none"))
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(server.serve)
         await until(lambda: server.started)

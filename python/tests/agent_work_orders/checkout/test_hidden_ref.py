@@ -35,7 +35,7 @@ class Server:
         return await self.checkouts.take_over(order, self.host.repository(), BRANCH, None, commits, lambda *_: None)
 
     async def unshare(self, order: WorkOrder) -> None:
-        await self.checkouts.unshare(order, self.host.repository(), None)
+        await self.checkouts.unshare(order.agent_work_order_id, self.host.repository(), None)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from src.agent_work_orders.checkout import maintenance
+from src.agent_work_orders.checkout import maintenance, removal
 from src.agent_work_orders.checkout.git import Git
 from src.agent_work_orders.checkout.maintenance import maintain, views_of
 
@@ -161,3 +161,29 @@ async def test_mirrors_are_listed_with_their_size_and_their_last_fetch(
     assert {view.repository_key: view.orders for view in views_of(volume / ".mirrors")}[sample.repository_key] == 0
     shutil.rmtree(volume / ".mirrors")
     assert await open_checkout.checkouts.mirrors() == []
+
+
+async def test_nothing_is_measured_for_whoever_asks_again(
+    host: GitHost, open_checkout: Opener, volume: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.create(files=SAMPLE)
+    await open_checkout()
+    measured: list[Path] = []
+    size_of = removal.size_of
+
+    def counted(path: Path) -> int:
+        measured.append(path)
+        return size_of(path)
+
+    monkeypatch.setattr(removal, "size_of", counted)
+    (first,) = await open_checkout.checkouts.mirrors()
+    for number in range(3):
+        host.commit("sample", {f"{number}.bin": os.urandom(100_000).hex()})
+        await open_checkout()
+        assert [view.size_bytes for view in await open_checkout.checkouts.mirrors()] == [first.size_bytes]
+    assert measured == [mirror_of(volume)]
+    for _ in range(2):  # as the look at the mirrors does, now and then
+        assert maintenance.measure(mirror_of(volume)) > first.size_bytes + 100_000
+    assert len(measured) == 2
+    assert (await open_checkout.checkouts.mirrors())[0].size_bytes > first.size_bytes
+    assert len(measured) == 2

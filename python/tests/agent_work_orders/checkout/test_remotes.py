@@ -86,7 +86,7 @@ async def test_a_renamed_repository_is_followed_on_its_host_and_its_new_address_
         await again.push(commit, place.stage.github_token)
         assert place.git("rev-parse", BRANCH, name="renamed") == commit
         assert place.git("for-each-ref", "refs/awo/", "--format=%(objectname)", name="renamed") == commit
-        await place.checkouts.unshare(order, place.repository, place.stage.github_token)
+        await place.checkouts.unshare(order.agent_work_order_id, place.repository, place.stage.github_token)
         assert place.git("for-each-ref", "refs/awo/", name="renamed") == ""
 
 

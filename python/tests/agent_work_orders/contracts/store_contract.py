@@ -138,8 +138,8 @@ Economy
 Clean-up
 63. `take_duty` gives a duty to one worker at a time, for a lease from now; the same worker gets it again, others when
     its lease has run out. One duty says nothing of another.
-64. `remark` adds an event to the journal of an order that has ended, each payload once; it is no change of state. For
-    any other order it gives False and writes nothing.
+64. `remark` adds events to the journals of orders that have ended, all of them or none, each payload once; it is no
+    change of state. For any other order it gives False and writes nothing.
 65. `find` gives those of many orders that exist.
 """
 

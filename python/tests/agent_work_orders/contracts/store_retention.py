@@ -34,8 +34,9 @@ class Retention:
     ) -> None:
         order = await order_in(world, status)
         other = REMOVED.model_copy(update={"removal_id": "2", "what": Kind.ARTIFACTS})
-        for payload in (REMOVED, other, REMOVED):
-            assert await world.store.remark(order.agent_work_order_id, payload)
+        for payloads in ((REMOVED,), (other, REMOVED)):
+            said = [(order.agent_work_order_id, payload) for payload in payloads]
+            assert await world.store.remark(said) == [True] * len(said)
         after = await world.store.get(order.agent_work_order_id)
         events = await journal(world.store, order.agent_work_order_id)
         assert [FilesRemoved.model_validate_json(event.payload) for event in events[-2:]] == [REMOVED, other]
@@ -47,8 +48,11 @@ class Retention:
     @pytest.mark.parametrize("status", sorted(set(Status) - TERMINAL))
     async def test_nobody_remarks_on_an_order_that_has_not_ended(self, world: World, status: Status) -> None:
         order = await order_in(world, status)
-        assert not await world.store.remark(order.agent_work_order_id, REMOVED)
-        assert not await world.store.remark(new_order_id(), REMOVED)
+        ended = await order_in(world, Status.COMPLETED)
+        names = (order.agent_work_order_id, ended.agent_work_order_id, new_order_id())
+        assert await world.store.remark([(name, REMOVED) for name in names]) == [False, True, False]
+        assert await world.store.remark([]) == []
+        assert (await world.store.get(ended.agent_work_order_id)).last_seq == ended.last_seq + 1
         assert (await world.store.get(order.agent_work_order_id)).last_seq == order.last_seq
 
     @clause(65)

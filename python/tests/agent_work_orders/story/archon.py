@@ -215,7 +215,7 @@ def running_archon(
     `health` is the status that its health has once it is up.
     """
     home.mkdir(parents=True, exist_ok=True)
-    port, log = _free_port(), home.with_name(f"{home.name}.log")
+    port, log = int((settings or {}).get("ARCHON_SERVER_PORT", 0)) or free_port(), home.with_name(f"{home.name}.log")
     environment = {
         "CLAUDE_CLI_PATH": str(CLAUDE),
         **{name: os.environ[name] for name in PASSED_ON if name in os.environ},
@@ -286,6 +286,6 @@ def _answers(archon: Archon, status: int) -> bool:
     return True
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])

@@ -5,9 +5,14 @@ import os
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
+import pytest
+
+from ..checkout.git_host import git
 from .archon import PYTHON_ROOT, Archon, Order, eventually
 from .conftest import MakeRepository, Play, StartArchon
 from .scripts import WRITES_HELLO, bash, executing, says
@@ -143,3 +148,56 @@ def test_metadata_on_disk_is_laid_out_as_specified_and_tells_of_the_order(
     assert {path.name for path in folder.iterdir()} >= {"prompts", "outputs", "metadata.json"}
     for artifact in told["artifacts"]:
         assert (folder / artifact["path"]).stat().st_size == artifact["size_bytes"]
+
+
+@pytest.fixture
+def small_volume(tmp_path: Path) -> Iterator[Path]:
+    """A home whose repositories lie on a file system of their own, of a few megabytes."""
+    repositories = tmp_path / "home" / "repositories"
+    repositories.mkdir(parents=True)
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(repositories)], check=False)
+    if done.returncode:
+        pytest.skip("NO FULL DISK WAS TESTED: nothing can be mounted here; run the tests as root")
+    yield repositories
+    subprocess.run(["umount", "--lazy", str(repositories)], check=True)
+
+
+def half_written(repositories: Path) -> list[str]:
+    """What a writer of ours left that did not come to its end."""
+    names = [path for path in repositories.rglob("*") if path.name.endswith((".tmp", ".lock")) and path.is_dir()]
+    drafts = [path for path in repositories.glob(".mirrors/*.git/**/*") if path.name.startswith(("tmp_", "."))]
+    return [path.name for path in names] + [path.name for path in drafts if path.is_file() and path.stat().st_size]
+
+
+def test_an_agent_that_fills_the_disk_waits_and_the_others_go_on_when_there_is_room(
+    start_archon: StartArchon, play: Play, make_repository: MakeRepository, small_volume: Path
+) -> None:
+    archon = start_archon(AWO_DISK_LOW_GB="0", AWO_DISK_MIN_FREE_GB="0")
+    play(
+        executing(
+            {"gate": "writing", **bash("head -c 100000000 /dev/zero > big.bin; echo hello > hello.txt")},
+            says("I wrote what there was room for."),
+            request="Fill",
+        ),
+        executing({"gate": "modest", **bash("echo hello > hello.txt")}, says("Done."), request="modest"),
+    )
+    remote = make_repository()
+    modest = archon.file(remote.url, user_request="Be modest.")
+    modest.at_gate("modest")
+    greedy = archon.file(remote.url, user_request="Fill the disk.")
+    greedy.at_gate("writing")
+    archon.stage.model.release("writing")
+    waiting = greedy.until("order_waiting", reason="disk")
+    assert "full" in waiting.payload["message"]
+    assert "goes on by itself" in waiting.payload["next_action"]
+    assert greedy.now()["status"] == "waiting"
+    assert "No space left" in next(event.payload for event in greedy.events("tool_returned"))["output"]
+    archon.stage.model.release("modest")
+    modest.until("order_waiting", reason="disk")
+    (mirror,) = small_volume.glob(".mirrors/*.git")
+    git(mirror, "fsck", "--full", "--no-dangling")
+    assert half_written(small_volume) == []
+    greedy.cancel().raise_for_status()
+    greedy.delete().raise_for_status()
+    assert modest.completed()["github_pull_request_url"]
+    assert git(mirror, "fsck", "--full", "--no-dangling", "--strict") == ""

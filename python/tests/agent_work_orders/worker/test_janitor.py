@@ -13,7 +13,7 @@ import pytest
 from src.agent_work_orders.domain.errors import FailureClass, NotFound, WrongState
 from src.agent_work_orders.domain.retention import Kind
 from src.agent_work_orders.domain.status import Status, WaitingReason
-from src.agent_work_orders.domain.work_order import new_order_id
+from src.agent_work_orders.domain.work_order import WorkOrder, new_order_id
 from src.agent_work_orders.ports import Store
 from src.agent_work_orders.store.sqlite import SqliteStore
 from src.agent_work_orders.worker.janitor import Janitor
@@ -454,3 +454,66 @@ async def test_a_janitor_waits_a_little_after_the_start_and_after_a_failure(yard
     await refused.look()
     assert yard.checkout(order).is_dir()
     assert store.calls.count("find") == 1
+
+
+def hidden(host: GitHost, order: WorkOrder) -> str:
+    return git(host.bare(), "for-each-ref", "--format=%(objectname)", f"refs/awo/{order.agent_work_order_id}/head")
+
+
+async def shared_and_failed(yard: Yard, *, pushed: bool) -> WorkOrder:
+    run = await yard.running()
+    commit = await run.changes()
+    await run.checkout.share(commit, None)
+    if pushed:
+        await run.checkout.push(commit, None)
+    return await run.ends(Status.FAILED, FailureClass.VERIFICATION)
+
+
+async def test_a_hidden_ref_goes_with_its_order_unless_the_work_is_nowhere_else(yard: Yard, host: GitHost) -> None:
+    pushed, only_there = await shared_and_failed(yard, pushed=True), await shared_and_failed(yard, pushed=False)
+    yard.pass_days(8)
+    assert {name for _, name in gone(await yard.clean())} == {
+        one.agent_work_order_id for one in (pushed, only_there)
+    }, "their checkouts go: the remote has their work"
+    assert hidden(host, pushed)
+    yard.pass_days(90)
+    planned, asked = await yard.clean(dry_run=True), len(host.requests)
+    assert {kind for kind, _ in gone(planned)} == {Kind.ARTIFACTS, Kind.ORDER}
+    assert len(host.requests) == asked
+    report = await yard.clean()
+    assert gone(report) == gone(planned)
+    assert report.problems == []
+    assert hidden(host, pushed) == ""
+    assert hidden(host, only_there), "nobody else has this work"
+
+
+async def test_a_hidden_ref_of_an_order_that_nobody_knows_goes_too(yard: Yard, host: GitHost) -> None:
+    order = await shared_and_failed(yard, pushed=True)
+    await yard.store.delete(order.agent_work_order_id)  # as another server's clean-up does, which has another disk
+    yard.pass_days(91)
+    assert (Kind.ORDER, order.agent_work_order_id) in gone(await yard.clean())
+    assert hidden(host, order) == ""
+
+
+async def test_a_remote_that_is_away_keeps_no_order_from_going_and_is_reported(yard: Yard, host: GitHost) -> None:
+    orders = [await shared_and_failed(yard, pushed=True) for _ in range(2)]
+    yard.pass_days(91)
+    host.close()
+    report = await yard.clean()
+    assert {(Kind.ORDER, order.agent_work_order_id) for order in orders} <= gone(report)
+    (problem,) = report.problems
+    assert "hidden ref" in problem
+    assert yard.repository().key in problem
+    assert git(yard.mirror(), "for-each-ref", "refs/awo") == ""
+
+
+async def test_many_removals_are_written_down_in_few_requests_each_as_an_event_of_its_own(yard: Yard) -> None:
+    orders = [await yard.completed() for _ in range(6)]
+    yard.pass_days(31)
+    store = FlakyStore(cast(SqliteStore, yard.store))
+    tools = replace(yard.tools, store=cast(Store, store))
+    report = await Janitor(tools, yard.volume, lambda: yard.rules, "server-1", yard.clock).clean(dry_run=False)
+    assert report.removed_count == 12
+    assert store.calls.count("remark") == 1
+    for order in orders:
+        assert sorted(one.what for one in await yard.removals(order)) == [Kind.ARTIFACTS, Kind.CHECKOUT]

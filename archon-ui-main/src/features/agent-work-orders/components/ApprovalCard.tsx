@@ -24,12 +24,12 @@ interface ApprovalCardProps {
   onReadDiff: () => void;
   /** Called with the order as it is after the answer. */
   onAnswered: (order: WorkOrder) => void;
-  /** Called when somebody else was faster: the words are kept for a message. */
-  onKeepWords: (words: string) => void;
+  /** Called when somebody else was faster, with what was written: the card goes as soon as the page knows of it. */
+  onTooLate: (told: ApiError, words: string) => void;
 }
 
 /** A question of the order's, and the two answers. An answer names the event that asked: nobody approves by mistake. */
-export function ApprovalCard({ order, asked, onReadDiff, onAnswered, onKeepWords }: ApprovalCardProps) {
+export function ApprovalCard({ order, asked, onReadDiff, onAnswered, onTooLate }: ApprovalCardProps) {
   const [words, setWords] = useState("");
   const [busy, setBusy] = useState<AnswerBody["verdict"] | null>(null);
   const [error, setError] = useState<ApiError | null>(null);
@@ -45,8 +45,8 @@ export function ApprovalCard({ order, asked, onReadDiff, onAnswered, onKeepWords
       );
     } catch (failure) {
       const told = asApiError(failure);
-      setError(told);
-      if (told.status === 409 && words.trim()) onKeepWords(words);
+      if (answerBefore(told)) onTooLate(told, words.trim());
+      else setError(told);
     } finally {
       setBusy(null);
     }
@@ -87,7 +87,7 @@ export function ApprovalCard({ order, asked, onReadDiff, onAnswered, onKeepWords
           ) : (
             <p className="text-muted">{asked.payload.message}</p>
           )}
-          {error && <Refusal error={error} />}
+          {error && <Problem message={error.message} nextAction={error.nextAction} />}
           <Textarea
             aria-label="A word with your answer"
             placeholder="A word with your answer (optional); the agent is given it."
@@ -141,14 +141,22 @@ export function ApprovalCard({ order, asked, onReadDiff, onAnswered, onKeepWords
 
 const ANSWERS: Record<string, string> = { approved: "approved it", rejected: "rejected it", sent_back: "sent it back" };
 
-/** Somebody else may have been faster: then it says who, what and when. */
-function Refusal({ error }: { error: ApiError }) {
-  const before = (error.body as { answer?: Approval | null } | undefined)?.answer;
-  if (error.status !== 409 || !before?.answer) return <Problem message={error.message} nextAction={error.nextAction} />;
+/** The answer that was there before, where that is why one's own was refused. */
+const answerBefore = (error: ApiError): Approval | null =>
+  error.status === 409 ? ((error.body as { answer?: Approval | null } | undefined)?.answer ?? null) : null;
+
+/** Somebody else was faster: who, what and when. It stays until it is read, whatever becomes of the question. */
+export function TooLate({ error, kept, onClose }: { error: ApiError; kept: boolean; onClose: () => void }) {
+  const before = answerBefore(error);
+  if (!before?.answer) return null;
   return (
     <Problem
       message={`${before.answered_by ?? "Somebody"} ${ANSWERS[before.answer] ?? before.answer} before you.`}
-      nextAction="Your words are kept: you find them in the conversation, and can send them as a message."
+      nextAction={
+        kept
+          ? "Your words are kept: you find them in the conversation, and can send them as a message."
+          : "If you see it differently, write to the agent in the conversation."
+      }
     >
       {before.answered_at && (
         <p className="text-muted">
@@ -156,6 +164,11 @@ function Refusal({ error }: { error: ApiError }) {
           {before.comment ? `, with the words: ${before.comment}` : "."}
         </p>
       )}
+      <div>
+        <Button size="small" onClick={onClose}>
+          Understood
+        </Button>
+      </div>
     </Problem>
   );
 }

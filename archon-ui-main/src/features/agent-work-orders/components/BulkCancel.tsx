@@ -62,7 +62,7 @@ export function BulkCancel({ ids, onClear }: BulkCancelProps) {
         <div
           role="toolbar"
           aria-label="What to do with the selected orders"
-          className="sticky bottom-18 z-20 flex items-center gap-2 rounded-lg border border-accent bg-card p-2 sm:bottom-4"
+          className="sticky bottom-[calc(var(--bar)+0.5rem)] z-20 flex items-center gap-2 rounded-lg border border-accent bg-card p-2 sm:bottom-4"
         >
           <span className="tabular flex-1 px-2" role="status">
             {left !== null ? `Asking ${plural(left, "order")} to stop…` : `${ids.size} selected`}

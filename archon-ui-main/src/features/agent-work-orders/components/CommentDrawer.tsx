@@ -1,3 +1,4 @@
+import { ChevronRight } from "lucide-react";
 import { useState } from "react";
 import { Button, Problem, plural } from "../host";
 import { type ApiError, asApiError } from "../services/client";
@@ -12,6 +13,7 @@ interface CommentDrawerProps {
 
 /** Comments that are not sent yet; together they become one message. */
 export function CommentDrawer({ comments, isThere, onRemove, onSend }: CommentDrawerProps) {
+  const [open, setOpen] = useState(false);
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<ApiError | null>(null);
   if (comments.length === 0) return null;
@@ -27,37 +29,40 @@ export function CommentDrawer({ comments, isThere, onRemove, onSend }: CommentDr
     }
   };
   return (
-    <details className="max-h-[40dvh] overflow-y-auto border-accent border-t-2 bg-card p-2">
-      <summary className="flex flex-wrap items-center gap-3">
-        <span className="flex-1 font-medium">{plural(comments.length, "comment")} not sent</span>
-        <Button
-          variant="primary"
-          busy={busy ? "Sending…" : undefined}
-          onClick={(event) => {
-            event.preventDefault();
-            void send();
-          }}
+    <section aria-label="Comments" className="flex max-h-[40dvh] flex-col border-accent border-t-2 bg-card p-2">
+      <div className="flex flex-wrap items-center gap-3">
+        <button
+          type="button"
+          aria-expanded={open}
+          className="flex min-h-9 flex-1 items-center gap-2 text-left font-medium"
+          onClick={() => setOpen(!open)}
         >
+          <ChevronRight size={16} aria-hidden className={open ? "rotate-90" : undefined} />
+          {plural(comments.length, "comment")} not sent
+        </button>
+        <Button variant="primary" busy={busy ? "Sending…" : undefined} onClick={() => void send()}>
           Send as one message
         </Button>
-      </summary>
+      </div>
       {error && <Problem className="mt-2" message={error.message} nextAction={error.nextAction} />}
-      <ul className="mt-2 flex flex-col gap-2">
-        {comments.map((comment) => (
-          <li key={comment.id} className="flex items-start gap-2">
-            <span className="min-w-0 flex-1">
-              <code className="break-all font-mono text-code">
-                {comment.path}:{comment.line}
-              </code>
-              {!isThere(comment) && <span className="ml-2 text-waiting text-xs">line changed</span>}
-              <span className="block whitespace-pre-wrap break-words text-muted">{comment.text}</span>
-            </span>
-            <Button size="small" onClick={() => onRemove(comment.id)}>
-              Remove
-            </Button>
-          </li>
-        ))}
-      </ul>
-    </details>
+      {open && (
+        <ul className="mt-2 flex min-h-0 flex-col gap-2 overflow-y-auto">
+          {comments.map((comment) => (
+            <li key={comment.id} className="flex items-start gap-2">
+              <span className="min-w-0 flex-1">
+                <code className="break-all font-mono text-code">
+                  {comment.path}:{comment.line}
+                </code>
+                {!isThere(comment) && <span className="ml-2 text-waiting text-xs">line changed</span>}
+                <span className="block whitespace-pre-wrap break-words text-muted">{comment.text}</span>
+              </span>
+              <Button size="small" onClick={() => onRemove(comment.id)}>
+                Remove
+              </Button>
+            </li>
+          ))}
+        </ul>
+      )}
+    </section>
   );
 }

@@ -1,4 +1,4 @@
-import { Checkbox, CopyButton, cn, Select } from "../host";
+import { Checkbox, CopyButton, cn, plural, Select } from "../host";
 import type { BranchDiff, FileChange } from "../types";
 
 const Counts = ({ file }: { file: Pick<FileChange, "additions" | "deletions"> }) => (
@@ -12,17 +12,20 @@ interface DiffFilesProps {
   wide: boolean;
   isViewed: (file: FileChange) => boolean;
   onGo: (path: string) => void;
+  split: boolean;
+  /** Null where there is no room for two sides. */
+  onSplit: ((split: boolean) => void) | null;
 }
 
 /** The changed files: a list beside the lines, or a choice above them where there is no room. */
-export function DiffFiles({ diff, wide, isViewed, onGo }: DiffFilesProps) {
+export function DiffFiles({ diff, wide, isViewed, onGo, split, onSplit }: DiffFilesProps) {
   if (!wide) {
     return (
       <div className="flex items-center gap-2 border-line border-b p-2">
         <Select
           aria-label="Go to a file"
           value=""
-          placeholder={`${diff.files.length} files`}
+          placeholder={plural(diff.files.length, "file")}
           onChange={onGo}
           options={diff.files.map((file) => ({
             value: file.path,
@@ -37,8 +40,14 @@ export function DiffFiles({ diff, wide, isViewed, onGo }: DiffFilesProps) {
   }
   return (
     <nav aria-label="Changed files" className="w-64 shrink-0 overflow-y-auto border-line border-r p-2">
+      {onSplit && (
+        <label htmlFor="side-by-side" className="flex items-center gap-2 px-2 pt-1 pb-2 text-xs">
+          <Checkbox id="side-by-side" checked={split} onCheckedChange={(on) => onSplit(on === true)} />
+          Side by side
+        </label>
+      )}
       <p className="flex justify-between px-2 py-1 text-muted text-xs">
-        {diff.files.length} files <Counts file={diff} />
+        {plural(diff.files.length, "file")} <Counts file={diff} />
       </p>
       <ul>
         {diff.files.map((file) => (

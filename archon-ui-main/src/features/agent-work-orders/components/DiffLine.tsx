@@ -2,7 +2,7 @@ import { MessageSquarePlus } from "lucide-react";
 import { Fragment, memo, type ReactNode, useState } from "react";
 import { Button, cn, Textarea } from "../host";
 import type { CodePiece, highlight as Highlight } from "../services/highlight";
-import type { DiffLine } from "../utils/diff";
+import type { DiffLine, DiffPair } from "../utils/diff";
 
 const GROUNDS = { same: "bg-card", plus: "bg-plus", minus: "bg-minus" };
 const SIGNS = { same: " ", plus: "+", minus: "−" };
@@ -28,11 +28,10 @@ function piecesOf(line: DiffLine, language: string | null, highlight: typeof Hig
 }
 
 export const DiffRowLine = memo(function DiffRowLine({ line, language, highlight, onComment }: DiffRowLineProps) {
-  const number = line.after ?? line.before;
   return (
     <div
       className={cn(
-        "group/line grid grid-cols-[2.5rem_2.5rem_1.5rem_minmax(0,1fr)] font-mono text-code sm:grid-cols-[3rem_3rem_1.5rem_minmax(0,1fr)]",
+        "group/line grid grid-cols-[2.5rem_2.5rem_1.5rem_minmax(0,1fr)] font-mono text-code leading-6 sm:grid-cols-[3rem_3rem_1.5rem_minmax(0,1fr)]",
         GROUNDS[line.kind],
       )}
     >
@@ -42,21 +41,7 @@ export const DiffRowLine = memo(function DiffRowLine({ line, language, highlight
       <span aria-hidden className="select-none pr-2 text-right text-muted">
         {line.after}
       </span>
-      <button
-        type="button"
-        onClick={onComment}
-        aria-label={`Comment on ${WORDS[line.kind]}line ${number}`}
-        className="relative h-5 text-center text-muted"
-      >
-        <span aria-hidden className="group-hover/line:invisible">
-          {SIGNS[line.kind]}
-        </span>
-        <MessageSquarePlus
-          size={14}
-          aria-hidden
-          className="invisible absolute inset-0 m-auto text-accent group-hover/line:visible group-focus-within/line:visible"
-        />
-      </button>
+      <CommentButton line={line} onComment={onComment} />
       <span className="whitespace-pre-wrap break-all pr-2">
         {line.kind !== "same" && <span className="sr-only">{WORDS[line.kind]}</span>}
         {marked(piecesOf(line, language, highlight), line)}
@@ -64,6 +49,63 @@ export const DiffRowLine = memo(function DiffRowLine({ line, language, highlight
     </div>
   );
 });
+
+interface DiffPairLineProps extends Omit<DiffRowLineProps, "line" | "onComment"> {
+  pair: DiffPair;
+  onComment: (line: DiffLine) => void;
+}
+
+/** The same, with the old file on the left and the new one on the right. */
+export const DiffPairLine = memo(function DiffPairLine({ pair, language, highlight, onComment }: DiffPairLineProps) {
+  return (
+    <div className="grid grid-cols-2 divide-x divide-line font-mono text-code leading-6">
+      {(["before", "after"] as const).map((side) => {
+        const line = pair[side];
+        if (!line) return <span key={side} aria-hidden className="hatched bg-sunk" />;
+        return (
+          <div key={side} className={cn("group/line grid grid-cols-[3rem_1.5rem_minmax(0,1fr)]", GROUNDS[line.kind])}>
+            <span aria-hidden className="select-none pr-2 text-right text-muted">
+              {line[side]}
+            </span>
+            {/* An unchanged line is one line: it takes its comments on the right. */}
+            {line.kind === "same" && side === "before" ? (
+              <span />
+            ) : (
+              <CommentButton line={line} onComment={() => onComment(line)} />
+            )}
+            <span
+              className="whitespace-pre-wrap break-all pr-2"
+              aria-hidden={line.kind === "same" && side === "before"}
+            >
+              {line.kind !== "same" && <span className="sr-only">{WORDS[line.kind]}</span>}
+              {marked(piecesOf(line, language, highlight), line)}
+            </span>
+          </div>
+        );
+      })}
+    </div>
+  );
+});
+
+function CommentButton({ line, onComment }: { line: DiffLine; onComment: () => void }) {
+  return (
+    <button
+      type="button"
+      onClick={onComment}
+      aria-label={`Comment on ${WORDS[line.kind]}line ${line.after ?? line.before}`}
+      className="relative h-6 text-center text-muted"
+    >
+      <span aria-hidden className="group-hover/line:invisible">
+        {SIGNS[line.kind]}
+      </span>
+      <MessageSquarePlus
+        size={14}
+        aria-hidden
+        className="invisible absolute inset-0 m-auto text-accent group-hover/line:visible group-focus-within/line:visible"
+      />
+    </button>
+  );
+}
 
 /** The pieces, with the part that differs from the line's counterpart on a stronger ground. */
 function marked(pieces: CodePiece[], line: DiffLine): ReactNode {

@@ -8,10 +8,19 @@ import { asApiError } from "../services/client";
 import type { highlight as Highlight } from "../services/highlight";
 import { workOrderService } from "../services/workOrderService";
 import type { BranchDiff, FileChange } from "../types";
-import { type DiffLine, fingerprint, hiddenBecause, hunksOf, type LineComment, languageOf } from "../utils/diff";
+import {
+  type DiffLine,
+  type DiffPair,
+  fingerprint,
+  hiddenBecause,
+  hunksOf,
+  type LineComment,
+  languageOf,
+  pairsOf,
+} from "../utils/diff";
 import { CommentDrawer } from "./CommentDrawer";
 import { DiffFileHead, DiffFiles } from "./DiffFiles";
-import { CommentBox, DiffRowLine } from "./DiffLine";
+import { CommentBox, DiffPairLine, DiffRowLine } from "./DiffLine";
 
 interface DiffPanelProps {
   orderId: string;
@@ -24,7 +33,7 @@ export type DiffRow =
   | { row: "file"; key: string; file: FileChange; at: number }
   | { row: "hidden"; key: string; file: FileChange; why: string }
   | { row: "hunk"; key: string; title: string; file: FileChange }
-  | { row: "line"; key: string; line: DiffLine; file: FileChange };
+  | { row: "line"; key: string; lines: DiffLine[]; pair: DiffPair | null; file: FileChange };
 
 /** The branch against its base, file by file; comments on lines become one message to the agent. */
 export default function DiffPanel({ orderId, version, onSend }: DiffPanelProps) {
@@ -66,6 +75,9 @@ function Diff({
   onSend: (text: string) => Promise<void>;
 }) {
   const wide = useMediaQuery("(min-width: 1024px)");
+  const roomy = useMediaQuery("(min-width: 1280px)");
+  const [splitWanted, setSplitWanted] = useStored("local", "awo-diff-split", false);
+  const split = roomy && splitWanted;
   const scroller = useRef<HTMLElement>(null);
   const [shownByHand, setShownByHand] = useState<ReadonlySet<string>>(new Set());
   const [viewed, setViewed] = useStored<string[]>("local", `awo-viewed:${orderId}`, NO_NAMES);
@@ -80,15 +92,15 @@ function Diff({
   );
   const isViewed = (file: FileChange) => viewed.includes(marks.get(file.path) ?? "");
   const rows = useMemo(
-    () => rowsOf(diff.files, shownByHand, (file) => viewed.includes(marks.get(file.path) ?? "")),
-    [diff, shownByHand, viewed, marks],
+    () => rowsOf(diff.files, shownByHand, (file) => viewed.includes(marks.get(file.path) ?? ""), split),
+    [diff, shownByHand, viewed, marks, split],
   );
   const heads = useMemo(() => rows.flatMap((row, at) => (row.row === "file" ? [at] : [])), [rows]);
   const getItemKey = useCallback((at: number) => rows[at]?.key ?? at, [rows]);
   const virtual = useVirtualizer({
     count: rows.length,
     getScrollElement: () => scroller.current,
-    estimateSize: (at) => (rows[at]?.row === "line" ? 20 : rows[at]?.row === "hunk" ? 28 : 44),
+    estimateSize: (at) => (rows[at]?.row === "line" ? 24 : rows[at]?.row === "hunk" ? 28 : 44),
     getItemKey,
     overscan: 12,
     // The head of the file that one reads stays on top.
@@ -120,7 +132,14 @@ function Diff({
   return (
     <div className="flex min-h-0 flex-1 flex-col">
       <div className="flex min-h-0 flex-1 flex-col lg:flex-row">
-        <DiffFiles diff={diff} wide={wide} isViewed={isViewed} onGo={goTo} />
+        <DiffFiles
+          diff={diff}
+          wide={wide}
+          isViewed={isViewed}
+          onGo={goTo}
+          split={split}
+          onSplit={roomy ? setSplitWanted : null}
+        />
         <section
           ref={scroller}
           aria-label="Changed lines"
@@ -158,31 +177,46 @@ function Diff({
                   )}
                   {row.row === "line" && (
                     <>
-                      <DiffRowLine
-                        line={row.line}
-                        language={languageOf(row.file.path)}
-                        highlight={highlight}
-                        onComment={() => setCommenting(row.key)}
-                      />
-                      {(commenting === row.key || commentsOf(row.key).length > 0) && (
-                        <CommentBox
-                          key={commentsOf(row.key)[0]?.id ?? "new"}
-                          text={commentsOf(row.key)[0]?.text ?? ""}
-                          editing={commenting === row.key}
-                          onEdit={() => setCommenting(row.key)}
-                          onSave={(text) => {
-                            const old = commentsOf(row.key)[0];
-                            put({ ...commentOn(row.file, row.line), text, ...(old ? { id: old.id } : {}) });
-                            setCommenting(null);
-                          }}
-                          onCancel={() => setCommenting(null)}
-                          onRemove={() => {
-                            const old = commentsOf(row.key)[0];
-                            if (old) remove(old.id);
-                            setCommenting(null);
-                          }}
+                      {row.pair ? (
+                        <DiffPairLine
+                          pair={row.pair}
+                          language={languageOf(row.file.path)}
+                          highlight={highlight}
+                          onComment={(line) => setCommenting(lineKey(row.file.path, line))}
                         />
+                      ) : (
+                        row.lines.map((line) => (
+                          <DiffRowLine
+                            key={row.key}
+                            line={line}
+                            language={languageOf(row.file.path)}
+                            highlight={highlight}
+                            onComment={() => setCommenting(row.key)}
+                          />
+                        ))
                       )}
+                      {row.lines.map((line) => {
+                        const key = lineKey(row.file.path, line);
+                        const old = commentsOf(key)[0];
+                        if (commenting !== key && !old) return null;
+                        return (
+                          <CommentBox
+                            key={old?.id ?? `new ${key}`}
+                            text={old?.text ?? ""}
+                            editing={commenting === key}
+                            onEdit={() => setCommenting(key)}
+                            onSave={(text) => {
+                              put({ ...commentOn(row.file, line), text, ...(old ? { id: old.id } : {}) });
+                              setCommenting(null);
+                            }}
+                            onCancel={() => setCommenting(null)}
+                            onRemove={() => {
+                              if (old) remove(old.id);
+                              setCommenting(null);
+                            }}
+                          />
+                        );
+                      })}
                     </>
                   )}
                 </div>
@@ -204,7 +238,12 @@ function Diff({
   );
 }
 
-function rowsOf(files: FileChange[], byHand: ReadonlySet<string>, isViewed: (file: FileChange) => boolean): DiffRow[] {
+function rowsOf(
+  files: FileChange[],
+  byHand: ReadonlySet<string>,
+  isViewed: (file: FileChange) => boolean,
+  split: boolean,
+): DiffRow[] {
   const rows: DiffRow[] = [];
   files.forEach((file, at) => {
     rows.push({ row: "file", key: `f:${file.path}`, file, at });
@@ -216,10 +255,20 @@ function rowsOf(files: FileChange[], byHand: ReadonlySet<string>, isViewed: (fil
     }
     hunksOf(file.patch ?? "").forEach((hunk, number) => {
       rows.push({ row: "hunk", key: `h:${file.path}:${number}`, title: hunk.title, file });
-      for (const line of hunk.lines) rows.push({ row: "line", key: lineKey(file.path, line), line, file });
+      for (const pair of split ? pairsOf(hunk.lines) : hunk.lines.map(alone)) rows.push(lineRow(file, pair, split));
     });
   });
   return rows;
+}
+
+const alone = (line: DiffLine): DiffPair =>
+  line.kind === "minus" ? { before: line, after: null } : { before: null, after: line };
+
+function lineRow(file: FileChange, pair: DiffPair, split: boolean): DiffRow {
+  const both = pair.before && pair.before !== pair.after ? [pair.before, pair.after] : [pair.after];
+  const lines = both.filter((line) => line !== null);
+  const key = lines.map((line) => lineKey(file.path, line)).join(" ");
+  return { row: "line", key, lines, pair: split ? pair : null, file };
 }
 
 const lineKey = (path: string, line: DiffLine): string =>
@@ -234,7 +283,11 @@ function commentOn(file: FileChange, line: DiffLine): Omit<LineComment, "id" | "
 
 /** Whether the line is still what it was when somebody wrote to it. */
 const isThere = (rows: DiffRow[], comment: LineComment): boolean =>
-  rows.some((row) => row.row === "line" && row.key === keyOf(comment) && row.line.text === comment.lineText);
+  rows.some(
+    (row) =>
+      row.row === "line" &&
+      row.lines.some((line) => lineKey(row.file.path, line) === keyOf(comment) && line.text === comment.lineText),
+  );
 
 /** Colours come after the text: their chunk is loaded when the first diff is. */
 function useHighlight(): typeof Highlight | null {

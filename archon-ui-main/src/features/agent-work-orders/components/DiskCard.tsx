@@ -1,7 +1,7 @@
 import { CircleCheck, CircleX, TriangleAlert } from "lucide-react";
-import { bytes, Card, count } from "../host";
+import { Link } from "react-router-dom";
+import { Button, bytes, Card, count } from "../host";
 import type { Disk } from "../types";
-import { CleanupPanel } from "./CleanupPanel";
 
 const PRESSURE = {
   ok: { Icon: CircleCheck, colour: "text-completed", bar: "bg-accent", edge: undefined, words: "There is room." },
@@ -76,7 +76,11 @@ export function DiskCard({ disk }: { disk: Disk | null }) {
       ) : (
         <p className="text-muted text-sm">What uses it is known after the first clean-up.</p>
       )}
-      <CleanupPanel />
+      <div>
+        <Button size="small" asChild>
+          <Link to="/settings?section=retention">Preview clean-up</Link>
+        </Button>
+      </div>
     </Card>
   );
 }

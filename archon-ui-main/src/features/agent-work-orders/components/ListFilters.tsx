@@ -1,8 +1,8 @@
-import { Filter, Search, X } from "lucide-react";
+import { Archive, Filter, Search, X } from "lucide-react";
 import { useEffect, useRef, useState } from "react";
 import { isFiltered } from "../hooks/useListFilter";
 import { Button, Input, Menu, MenuCheckItem, MenuItem, MenuSeparator, useDebounced } from "../host";
-import type { ListFilter } from "../services/workOrderService";
+import { type ListFilter, NO_FILTER } from "../services/workOrderService";
 import { STATUSES } from "../types";
 import { repositoryName } from "../utils/words";
 
@@ -59,8 +59,16 @@ export function ListFilters({ filter, onChange, repositories }: ListFiltersProps
           </MenuItem>
         ))}
       </Menu>
+      <Button
+        aria-pressed={filter.archived}
+        className={filter.archived ? "border-accent bg-accent-soft hover:bg-accent-soft" : undefined}
+        onClick={() => onChange({ archived: !filter.archived })}
+      >
+        <Archive size={16} aria-hidden />
+        Archived
+      </Button>
       {isFiltered(filter) && (
-        <Button variant="ghost" onClick={() => onChange({ status: [], repositoryUrl: "", q: "" })}>
+        <Button variant="ghost" onClick={() => onChange(NO_FILTER)}>
           <X size={16} aria-hidden />
           Clear
         </Button>

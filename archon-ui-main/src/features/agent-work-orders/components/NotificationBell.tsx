@@ -1,20 +1,20 @@
 import { Bell, BellOff } from "lucide-react";
 import { useEffect, useRef } from "react";
 import { useLiveCache, useNeedsYou } from "../hooks/useWorkOrders";
-import { Button, useStored, useToast } from "../host";
+import { Button, useCommands, useStored, useToast } from "../host";
 import { liveHub } from "../services/live/hub";
 import { liveOrders } from "../services/liveOrders";
 import type { WorkOrder } from "../types";
 import { headline, needsPerson, repositoryName } from "../utils/words";
 
-const ALLOWED = typeof Notification !== "undefined";
+const known = () => typeof Notification !== "undefined";
 
 /** Switches browser notifications on and off, and keeps the whole page live. Never asks by itself. */
 export function NotificationBell() {
   useLiveCache();
   const [wanted, setWanted] = useStored("local", "awo-notifications", false);
   const { showToast } = useToast();
-  const on = wanted && ALLOWED && Notification.permission === "granted";
+  const on = wanted && known() && Notification.permission === "granted";
   useTitleCount();
 
   // Whether an order has ended or asks is news only if it did not before.
@@ -32,12 +32,16 @@ export function NotificationBell() {
 
   const toggle = async () => {
     if (on) return setWanted(false);
-    if (!ALLOWED) return showToast("This browser cannot show notifications.", "warning");
+    if (!known()) return showToast("This browser cannot show notifications.", "warning");
     const answer = await Notification.requestPermission();
     setWanted(answer === "granted");
     if (answer === "granted") showToast("You will be told when an order needs you, fails or is done.", "success");
     else showToast("The browser does not allow it; change that in the site's settings.", "warning");
   };
+
+  useCommands([
+    { id: "notify", group: "You", label: on ? "Switch notifications off" : "Switch notifications on", run: toggle },
+  ]);
 
   const Icon = on ? Bell : BellOff;
   return (

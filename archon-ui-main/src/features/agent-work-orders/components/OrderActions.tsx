@@ -3,10 +3,12 @@ import { Archive, ArchiveRestore, Ban, MoreHorizontal, RotateCcw, Trash2 } from 
 import { useState } from "react";
 import { useNavigate } from "react-router-dom";
 import { forgetOrder, useOrderAct } from "../hooks/useWorkOrders";
-import { Button, Confirm, Field, Input, Menu, MenuItem, Problem, Select, useNow, useToast } from "../host";
+import { Button, Confirm, Field, Input, Menu, MenuItem, Problem, Select, useCommands, useNow, useToast } from "../host";
 import { type ApiError, asApiError } from "../services/client";
 import { workOrderService } from "../services/workOrderService";
 import { isTerminal, type WorkOrderDetail } from "../types";
+
+const GROUP = "This work order";
 
 interface OrderActionsProps {
   order: WorkOrderDetail;
@@ -22,6 +24,17 @@ export function OrderActions({ order, retrying, setRetrying }: OrderActionsProps
   const cancel = useOrderAct(() => workOrderService.cancel(id));
   const archive = useArchive(order);
   const cancelling = Boolean(order.cancel_requested_at) && !ended;
+  const mayRetry = order.status === "failed" || order.status === "cancelled";
+  const archiveWords = order.archived_at ? "Bring back from the archive" : "Archive";
+  const offers: [id: string, label: string, run: () => void, there: boolean][] = [
+    ["cancel", "Cancel this order…", () => setAsking("cancel"), !ended && !cancelling],
+    ["retry", "Retry this order…", () => setRetrying(true), mayRetry],
+    ["archive", archiveWords, archive, ended],
+    ["delete", "Delete this order…", () => setAsking("delete"), ended],
+  ];
+  useCommands(
+    offers.filter(([, , , there]) => there).map(([name, label, run]) => ({ id: name, group: GROUP, label, run })),
+  );
   return (
     <div className="flex items-center gap-2">
       {!ended && (
@@ -35,7 +48,7 @@ export function OrderActions({ order, retrying, setRetrying }: OrderActionsProps
           {cancelling ? "Cancelling…" : "Cancel…"}
         </Button>
       )}
-      {(order.status === "failed" || order.status === "cancelled") && (
+      {mayRetry && (
         <Button onClick={() => setRetrying(true)}>
           <RotateCcw size={16} aria-hidden />
           Retry…
@@ -51,7 +64,7 @@ export function OrderActions({ order, retrying, setRetrying }: OrderActionsProps
         >
           <MenuItem onSelect={archive}>
             {order.archived_at ? <ArchiveRestore size={16} aria-hidden /> : <Archive size={16} aria-hidden />}
-            {order.archived_at ? "Bring back from the archive" : "Archive"}
+            {archiveWords}
           </MenuItem>
           <MenuItem onSelect={() => setAsking("delete")}>
             <Trash2 size={16} aria-hidden />

@@ -2,7 +2,7 @@ import { GitPullRequest } from "lucide-react";
 import { type ReactNode, useState } from "react";
 import { Button, Code, count, money, plural, RelativeTime, safeHref } from "../host";
 import type { WorkOrderDetail } from "../types";
-import { pullRequestNumber } from "../utils/words";
+import { pullRequestNumber, repositoryName } from "../utils/words";
 
 /** What the order is about and what came of it, beside its timeline. */
 export function OrderFacts({ order }: { order: WorkOrderDetail }) {
@@ -15,8 +15,14 @@ export function OrderFacts({ order }: { order: WorkOrderDetail }) {
         <CostMeter cost={order.cost_usd ?? 0} limit={order.max_cost_usd ?? null} />
         <Fact name="Repository">
           {repository ? (
-            <a href={repository} target="_blank" rel="noreferrer" className="break-all text-accent hover:underline">
-              {order.repository_url}
+            <a
+              href={repository}
+              target="_blank"
+              rel="noreferrer"
+              title={order.repository_url}
+              className="break-words text-accent hover:underline"
+            >
+              {repositoryName(order.repository_url)}
             </a>
           ) : (
             order.repository_url
@@ -78,7 +84,7 @@ export function OrderFacts({ order }: { order: WorkOrderDetail }) {
         )}
       </dl>
       <div>
-        <Button size="small" variant="ghost" aria-expanded={whole} onClick={() => setWhole(!whole)}>
+        <Button size="small" variant="ghost" className="-ml-2" aria-expanded={whole} onClick={() => setWhole(!whole)}>
           {whole ? "Less" : "More about it"}
         </Button>
       </div>

@@ -1,5 +1,6 @@
+import { Archive } from "lucide-react";
 import type { ReactNode } from "react";
-import { duration, money, secondsBetween, useNow } from "../host";
+import { duration, money, RelativeTime, secondsBetween, useNow } from "../host";
 import { isTerminal, type WorkOrderDetail } from "../types";
 import { elapsedSpan, headline, stepPlace } from "../utils/words";
 import { StatusBadge } from "./StatusBadge";
@@ -12,10 +13,19 @@ export function OrderHeader({ order, actions }: { order: WorkOrderDetail; action
   const title = headline(order.user_request);
   return (
     <header className="flex flex-wrap items-center gap-x-4 gap-y-2">
-      <h1 className="w-full min-w-0 truncate pr-22 font-semibold text-xl" title={title}>
+      <h1
+        className="line-clamp-2 min-h-11 w-full min-w-0 break-words pr-26 font-semibold text-xl sm:line-clamp-1 sm:min-h-0 sm:pr-0"
+        title={title}
+      >
         {title}
       </h1>
       <StatusBadge order={order} turning />
+      {order.archived_at && (
+        <span className="inline-flex items-center gap-1.5 rounded-md border border-line px-2 py-0.5 text-muted">
+          <Archive size={14} aria-hidden />
+          archived <RelativeTime at={order.archived_at} />
+        </span>
+      )}
       {place && !isTerminal(order.status) && (
         <span>
           <span className="tabular">

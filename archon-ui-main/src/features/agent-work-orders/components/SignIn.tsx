@@ -1,6 +1,7 @@
 import { useEffect, useState } from "react";
 import { Button, Dialog, Field, Input, Problem } from "../host";
-import { type ApiError, asApiError, call, onSignInNeeded } from "../services/client";
+import { type ApiError, asApiError, onSignInNeeded } from "../services/client";
+import { signIn } from "../services/session";
 
 /**
  * Asks for the server's token when the server does. The token is traded once for a cookie that no script can read;
@@ -19,11 +20,11 @@ export function SignIn() {
     setError(null);
   };
 
-  const signIn = async () => {
+  const submit = async () => {
     setBusy(true);
     setError(null);
     try {
-      await call("/session", { method: "POST", headers: { Authorization: `Bearer ${token.trim()}` } });
+      await signIn(token.trim());
       close(false);
       location.reload();
     } catch (failure) {
@@ -38,19 +39,20 @@ export function SignIn() {
       open={open}
       onOpenChange={close}
       title="Sign in"
-      description="This server is protected by a token. It is traded for a cookie that ends with this browser."
+      description="This server is protected by a token. It is traded for a cookie that ends after a week, or when you sign out."
     >
       <form
         className="flex flex-col gap-4"
         onSubmit={(event) => {
           event.preventDefault();
-          void signIn();
+          void submit();
         }}
       >
         <Field label="Token" hint="The value of AWO_API_TOKEN on the server.">
           {(control) => (
             <Input
               {...control}
+              autoFocus
               type="password"
               autoComplete="off"
               value={token}

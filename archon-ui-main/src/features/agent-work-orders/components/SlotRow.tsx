@@ -36,9 +36,15 @@ export function SlotRow({ status: { worker, leases } }: { status: ServiceStatus 
           </li>
         ))}
       </ul>
-      <p className="text-muted text-sm">
-        Agents are kept in by <span className="font-medium text-ink">{worker.confinement}</span>.
-      </p>
+      <p className="text-muted text-sm">{confinementWords(worker.confinement)}</p>
     </Card>
   );
+}
+
+/** Who an agent runs as; names of a newer server are told as they are. */
+function confinementWords(name: string): string {
+  if (name === "same-user") return "Agents run as the server's own user, and can read what it can.";
+  const [kind, user] = name.split(":");
+  if (kind === "separate-user") return `Agents run as a user of their own (${user}), apart from the server.`;
+  return `Agents are confined by ${name}.`;
 }

@@ -1,7 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { Download } from "lucide-react";
-import { useMemo, useRef } from "react";
+import { memo, useMemo, useRef } from "react";
 import { Button, CopyButton, count, Dialog, Problem } from "../host";
 import { asApiError } from "../services/client";
 import { workOrderService } from "../services/workOrderService";
@@ -15,7 +15,7 @@ export interface WholeText {
 }
 
 /** A long text beside the page, line by line, whole even where the journal had to cut it. */
-export function TextSheet({
+export const TextSheet = memo(function TextSheet({
   orderId,
   whole,
   onClose,
@@ -54,7 +54,7 @@ export function TextSheet({
       <Lines text={text} />
     </Dialog>
   );
-}
+});
 
 function Lines({ text }: { text: string }) {
   const scroller = useRef<HTMLDivElement>(null);

@@ -3,7 +3,7 @@ import { ArrowDown } from "lucide-react";
 import { type KeyboardEvent, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
 import { type FindState, useFind } from "../hooks/useFind";
 import { useFollow } from "../hooks/useFollow";
-import { Button, count, Empty, Problem, Skeleton } from "../host";
+import { Button, cn, count, Empty, Problem, Skeleton } from "../host";
 import type { JournalState } from "../services/journal";
 import { fold, isBad, type Row, type ShownRow } from "../utils/transcript";
 import { FindBar } from "./FindBar";
@@ -95,6 +95,7 @@ export function TranscriptPanel({ orderId, journal, grows, step, goTo }: Transcr
     },
     [pause],
   );
+  const closeWhole = useCallback(() => setWhole(null), []);
   const nextBad = () => {
     const from = marked ?? 0;
     const bad = shown.find((row) => row.seq > from && isBad(row)) ?? shown.find(isBad);
@@ -137,7 +138,7 @@ export function TranscriptPanel({ orderId, journal, grows, step, goTo }: Transcr
         aria-live="off"
         aria-label="Transcript"
         tabIndex={0}
-        className="min-h-0 flex-1 overflow-auto overscroll-contain contain-strict [overflow-anchor:none] focus-visible:-outline-offset-2"
+        className="min-h-0 flex-1 overflow-auto overscroll-contain contain-strict bg-card [overflow-anchor:none] focus-visible:-outline-offset-2"
         onFocus={(event) => {
           const index = event.target.closest("[data-index]")?.getAttribute("data-index");
           focused.current = index ? Number(index) : null;
@@ -147,7 +148,12 @@ export function TranscriptPanel({ orderId, journal, grows, step, goTo }: Transcr
         }}
       >
         <div className="relative w-full" style={{ height: total }}>
-          <div className="absolute inset-x-0 top-0" style={{ transform: `translateY(${first}px)` }}>
+          {/* Moved by `top`: rows that stay keep their place in what is painted, and a transform would paint all anew. */}
+          <div
+            // What passes under a resting pointer is not pointed at.
+            className={cn("absolute inset-x-0", virtual.isScrolling && "pointer-events-none")}
+            style={{ top: first }}
+          >
             {items.map((item) => {
               const row = shown[item.index];
               if (!row) return null;
@@ -181,11 +187,11 @@ export function TranscriptPanel({ orderId, journal, grows, step, goTo }: Transcr
         </div>
       )}
       {grows && following && (
-        <span className="pointer-events-none absolute right-4 bottom-2 rounded-md bg-card px-2 py-0.5 text-muted text-xs">
+        <span className="pointer-events-none absolute right-4 bottom-2 sm:top-3.5 sm:bottom-auto rounded-md bg-card px-2 py-0.5 text-muted text-xs">
           Following
         </span>
       )}
-      <TextSheet orderId={orderId} whole={whole} onClose={() => setWhole(null)} />
+      <TextSheet orderId={orderId} whole={whole} onClose={closeWhole} />
     </div>
   );
 }
@@ -196,10 +202,31 @@ function isApart(items: { index: number }[], index: number): boolean {
   return !items.some((item) => item.index === index - 1) && !items.some((item) => item.index === index + 1);
 }
 
-/** A guess by the text's length; the browser's measure takes its place as soon as the row is on the page. */
+const guesses = new WeakMap<ShownRow, number>();
+
+/**
+ * A guess by the text; the browser's measure takes its place as soon as the row is on the page. The better the guess,
+ * the less is put right while one scrolls upwards.
+ */
 function estimate(row: ShownRow | undefined): number {
-  if (row?.row === "text") return 24 + 24 * Math.max(1, Math.ceil(row.text.length / 70));
-  return row?.row === "step" && row.status === null ? 40 : 32;
+  if (row?.row === "note") return 28;
+  if (row?.row !== "text") return row?.row === "step" && row.status === null ? 40 : 32;
+  const known = guesses.get(row) ?? heightOf(row.text);
+  guesses.set(row, known);
+  return known;
+}
+
+/** Of Markdown in the column that it is shown in: lines of prose wrap, empty ones part paragraphs, code is denser. */
+function heightOf(text: string): number {
+  let height = 20;
+  let code = false;
+  for (const line of text.split("\n")) {
+    const fence = line.startsWith("```");
+    if (fence) code = !code;
+    if (fence || line === "") height += 8;
+    else height += code ? 20 : 24 * Math.ceil(line.length / 88);
+  }
+  return height;
 }
 
 /** The row that holds the event: the last one that does not begin after it. */

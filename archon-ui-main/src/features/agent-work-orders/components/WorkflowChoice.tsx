@@ -47,7 +47,9 @@ export function WorkflowChoice({ chosen, steps, problem, onChange }: WorkflowCho
               onChange={() => onChange(workflow.name, null)}
             />
             <span className="min-w-0">
-              <span className="block break-words font-medium">{workflow.name.replaceAll("_", " ")}</span>
+              <span className="block break-words font-medium first-letter:uppercase">
+                {workflow.name.replaceAll("_", " ")}
+              </span>
               <span className="block text-muted text-xs">{workflow.explanation}</span>
             </span>
           </label>

@@ -1,4 +1,4 @@
-import { useCallback, useMemo, useRef, useState } from "react";
+import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { useDebounced } from "../host";
 import { isBad, type Row, searchText } from "../utils/transcript";
 
@@ -16,8 +16,8 @@ const isOfKind = (row: Row, kind: RowKind): boolean =>
   kind === "all" ||
   (kind === "bad" ? isBad(row) : kind === "person" ? row.row === "note" && row.tone === "person" : row.row === kind);
 
-// Lower-case copies are made at the first search and go with their rows.
-const words = new WeakMap<Row, string>();
+// Lower-case copies, as large as the text itself: made at the first search, and dropped with the last.
+let words = new WeakMap<Row, string>();
 function wordsOf(row: Row): string {
   const known = words.get(row);
   if (known !== undefined) return known;
@@ -41,6 +41,9 @@ export function useFind(all: readonly Row[], step: number | null) {
     [all, filtered, kind, step],
   );
   const found = useMemo(() => (wanted ? rows.filter((row) => wordsOf(row).includes(wanted)) : []), [rows, wanted]);
+  useEffect(() => {
+    if (!wanted) words = new WeakMap();
+  }, [wanted]);
   const place = found.length > 0 ? ((at % found.length) + found.length) % found.length : 0;
 
   const go = useCallback((by: number) => {

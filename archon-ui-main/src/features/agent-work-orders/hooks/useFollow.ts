@@ -64,7 +64,8 @@ export function useFollow(scroller: RefObject<HTMLElement | null>, start: boolea
     element.addEventListener("touchmove", touchMove, { passive: true });
     element.addEventListener("keydown", key);
     element.addEventListener("pointerdown", pointer);
-    element.addEventListener("scroll", scroll, { passive: true });
+    // Before whoever changes the page because of it: afterwards every look at a place would cost a layout.
+    element.addEventListener("scroll", scroll, { passive: true, capture: true });
     document.addEventListener("selectionchange", select);
     return () => {
       element.removeEventListener("wheel", wheel);
@@ -72,7 +73,7 @@ export function useFollow(scroller: RefObject<HTMLElement | null>, start: boolea
       element.removeEventListener("touchmove", touchMove);
       element.removeEventListener("keydown", key);
       element.removeEventListener("pointerdown", pointer);
-      element.removeEventListener("scroll", scroll);
+      element.removeEventListener("scroll", scroll, { capture: true });
       document.removeEventListener("selectionchange", select);
     };
   }, [scroller, pause]);

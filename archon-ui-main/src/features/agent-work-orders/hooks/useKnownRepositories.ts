@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { ApiError, call } from "../services/client";
-import { workOrderService } from "../services/workOrderService";
+import { NO_FILTER, workOrderService } from "../services/workOrderService";
 import { workOrderKeys } from "./keys";
 
 /** Addresses to offer: what is configured, what recent orders used, and the sample of a rehearsal. */
@@ -11,7 +11,7 @@ export function useKnownRepositories() {
     queryFn: async ({ signal }) => {
       const [configured, recent, status] = await Promise.all([
         configuredUrls(signal),
-        workOrderService.list({ status: [], repositoryUrl: "", q: "" }, null, 100, signal),
+        workOrderService.list(NO_FILTER, null, 100, signal),
         workOrderService.status(signal),
       ]);
       const urls = [...configured, ...recent.work_orders.map((order) => order.repository_url)];

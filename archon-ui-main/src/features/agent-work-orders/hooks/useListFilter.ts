@@ -11,6 +11,7 @@ export function useListFilter(): [ListFilter, (change: Partial<ListFilter>) => v
       status: params.getAll("status").filter((word): word is Status => (STATUSES as readonly string[]).includes(word)),
       repositoryUrl: params.get("repository") ?? "",
       q: params.get("q") ?? "",
+      archived: params.has("archived"),
     }),
     [params],
   );
@@ -26,6 +27,7 @@ export function useListFilter(): [ListFilter, (change: Partial<ListFilter>) => v
           for (const [name, value] of [
             ["repository", part.repositoryUrl],
             ["q", part.q],
+            ["archived", part.archived === undefined ? undefined : part.archived ? "1" : ""],
           ] as const) {
             if (value === undefined) continue;
             if (value) next.set(name, value);
@@ -42,4 +44,4 @@ export function useListFilter(): [ListFilter, (change: Partial<ListFilter>) => v
 }
 
 export const isFiltered = (filter: ListFilter): boolean =>
-  filter.status.length > 0 || filter.repositoryUrl !== "" || filter.q !== "";
+  filter.status.length > 0 || filter.repositoryUrl !== "" || filter.q !== "" || filter.archived;

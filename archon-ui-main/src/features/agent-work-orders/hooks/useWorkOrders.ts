@@ -8,12 +8,14 @@ import {
 } from "@tanstack/react-query";
 import { useEffect, useSyncExternalStore } from "react";
 import { liveOrders } from "../services/liveOrders";
-import { type ListFilter, workOrderService } from "../services/workOrderService";
+import { type ListFilter, NO_FILTER, workOrderService } from "../services/workOrderService";
 import type { WorkOrder, WorkOrderDetail } from "../types";
 import { needsPerson } from "../utils/words";
 import { workOrderKeys } from "./keys";
 
 const PAGE_SIZE = 100;
+// Who goes on wants much: fewer questions for it.
+const NEXT_SIZE = 200;
 const KEPT_TEXT = 300;
 
 /** What a row of the list shows; with 100,000 of them the rest would not be worth its memory. */
@@ -37,6 +39,7 @@ export type ListedOrder = Pick<
   | "created_at"
   | "started_at"
   | "finished_at"
+  | "archived_at"
 >;
 
 export function listed(order: WorkOrder): ListedOrder {
@@ -59,6 +62,7 @@ export function listed(order: WorkOrder): ListedOrder {
     created_at: order.created_at,
     started_at: order.started_at,
     finished_at: order.finished_at,
+    archived_at: order.archived_at,
   };
 }
 
@@ -74,7 +78,7 @@ export function useWorkOrderList(filter: ListFilter) {
     queryKey: workOrderKeys.list(filter),
     initialPageParam: null as string | null,
     queryFn: async ({ pageParam, signal }): Promise<ListedPage> => {
-      const page = await workOrderService.list(filter, pageParam, PAGE_SIZE, signal);
+      const page = await workOrderService.list(filter, pageParam, pageParam === null ? PAGE_SIZE : NEXT_SIZE, signal);
       return { orders: page.work_orders.map(listed), next: page.next_cursor ?? null };
     },
     getNextPageParam: (last) => last.next,
@@ -91,9 +95,10 @@ export function useWorkOrderList(filter: ListFilter) {
 export function prependToList(client: QueryClient, filter: ListFilter, orders: ListedOrder[]) {
   client.setQueryData<Listed>(workOrderKeys.list(filter), (data) => {
     if (!data) return data;
-    const known = new Set(data.pages.flatMap((page) => page.orders.map((order) => order.agent_work_order_id)));
-    const fresh = orders.filter((order) => !known.has(order.agent_work_order_id));
     const [first, ...rest] = data.pages;
+    // Newer than all that is there: only the first page can hold one of them already.
+    const known = new Set(first?.orders.map((order) => order.agent_work_order_id));
+    const fresh = orders.filter((order) => !known.has(order.agent_work_order_id));
     if (!first || fresh.length === 0) return data;
     return { ...data, pages: [{ ...first, orders: [...fresh, ...first.orders] }, ...rest] };
   });
@@ -102,6 +107,7 @@ export function prependToList(client: QueryClient, filter: ListFilter, orders: L
 /** Whether an order belongs to what the filter shows. */
 export function matches(filter: ListFilter, order: ListedOrder): boolean {
   return (
+    Boolean(order.archived_at) === filter.archived &&
     (filter.status.length === 0 || filter.status.includes(order.status)) &&
     (filter.repositoryUrl === "" ||
       order.repository_url.toLowerCase() === filter.repositoryUrl.toLowerCase().replace(/(\.git)?\/*$/, "")) &&
@@ -114,7 +120,7 @@ export function useNeedsYou() {
   return useQuery({
     queryKey: workOrderKeys.needsYou(),
     queryFn: async ({ signal }) => {
-      const page = await workOrderService.list({ status: ["waiting"], repositoryUrl: "", q: "" }, null, 200, signal);
+      const page = await workOrderService.list({ ...NO_FILTER, status: ["waiting"] }, null, 200, signal);
       return page.work_orders.filter(needsPerson).map(listed);
     },
     staleTime: Number.POSITIVE_INFINITY,

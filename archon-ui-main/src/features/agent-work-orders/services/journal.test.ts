@@ -53,6 +53,7 @@ class Server {
   }
 }
 
+const journalOf = (server: Server) => new Journal("wo-1", server.hub, server, () => Promise.resolve());
 const seqs = (journal: Journal) => journal.read().rows.map((row) => row.seq);
 const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, at) => from + at);
 const paint = () => vi.advanceTimersByTimeAsync(50);
@@ -63,7 +64,7 @@ afterEach(() => void vi.useRealTimers());
 describe("a journal", () => {
   test("opens at its end and is whole at last, in order and without a gap", async () => {
     const server = new Server(2_450);
-    const journal = new Journal("wo-1", server.hub, server);
+    const journal = journalOf(server);
     const sizes: number[] = [];
     journal.watch(() => sizes.push(journal.read().rows.length));
     await journal.open();
@@ -73,9 +74,20 @@ describe("a journal", () => {
     expect(journal.read().rows).toEqual(transcriptOf(server.journal));
   });
 
+  test("shows its end before what the steps did is known", async () => {
+    const server = new Server(2_450);
+    const journal = journalOf(server);
+    const shown: [number, boolean][] = [];
+    journal.watch(() => shown.push([journal.read().rows.length, journal.read().told]));
+    await journal.open();
+    expect(shown).toContainEqual([200, false]);
+    expect(journal.read().told).toBe(true);
+    expect(journal.read().milestones.map(({ seq }) => seq)).toEqual(range(0, 24).map((step) => step * 100 + 1));
+  });
+
   test("grows by the stream, and drops what it knows", async () => {
     const server = new Server(300);
-    const journal = new Journal("wo-1", server.hub, server);
+    const journal = journalOf(server);
     await journal.open();
     journal.follow();
     expect(server.subscriber?.after()).toBe("300");
@@ -85,9 +97,22 @@ describe("a journal", () => {
     expect(journal.read().milestones.map(({ seq }) => seq)).toEqual([1, 101, 201, 301]);
   });
 
+  test("of 20,000 events grows by one row for one event, and all others stay as they were", async () => {
+    const server = new Server(20_000);
+    const journal = journalOf(server);
+    await journal.open();
+    journal.follow();
+    const before = journal.read().rows;
+    server.send(20_001);
+    await paint();
+    const after = journal.read().rows;
+    expect(after.filter((row, at) => row !== before[at])).toHaveLength(1);
+    expect(server.asked.filter((asked) => asked.startsWith("after"))).toHaveLength(1);
+  });
+
   test("asks for what the stream has left out", async () => {
     const server = new Server(300);
-    const journal = new Journal("wo-1", server.hub, server);
+    const journal = journalOf(server);
     await journal.open();
     journal.follow();
     server.journal = upTo(310);
@@ -99,7 +124,7 @@ describe("a journal", () => {
 
   test("that nobody sees lets its connection go, and goes on from where it was", async () => {
     const server = new Server(10);
-    const journal = new Journal("wo-1", server.hub, server);
+    const journal = journalOf(server);
     await journal.open();
     journal.follow();
     journal.rest();
@@ -110,7 +135,7 @@ describe("a journal", () => {
 
   test("asks every few seconds where there is no stream for it, and says so", async () => {
     const server = new Server(10);
-    const journal = new Journal("wo-1", server.hub, server);
+    const journal = journalOf(server);
     await journal.open();
     journal.follow();
     server.subscriber?.onState("crowded", null);
@@ -123,7 +148,7 @@ describe("a journal", () => {
   test("that cannot be read says why", async () => {
     const server = new Server(0);
     server.events = () => Promise.reject(new Error("no"));
-    const journal = new Journal("wo-1", server.hub, server);
+    const journal = journalOf(server);
     await journal.open();
     expect(journal.read()).toMatchObject({ loading: false, error: expect.any(Error) });
   });

@@ -13,6 +13,8 @@ import { workOrderService } from "./workOrderService";
 export interface JournalState {
   rows: Row[];
   milestones: JournalEvent[];
+  /** Whether `milestones` are all there are, also of the part that has not been read yet. */
+  told: boolean;
   /** Seq of the first and the last event that is here; 0 and 0 while nothing is. */
   first: number;
   last: number;
@@ -30,10 +32,18 @@ const CROWDED_POLL = 3_000;
 
 type Api = Pick<typeof workOrderService, "events">;
 
+/** When the page has nothing more urgent to do: what is old must not keep anybody from what is new. */
+const idle = (): Promise<void> =>
+  new Promise((resolve) => {
+    if ("requestIdleCallback" in window) requestIdleCallback(() => resolve(), { timeout: 1_000 });
+    else setTimeout(resolve, 0);
+  });
+
 export class Journal {
   private state: JournalState = {
     rows: [],
     milestones: [],
+    told: false,
     first: 0,
     last: 0,
     openedAt: 0,
@@ -45,8 +55,8 @@ export class Journal {
   private readonly id: string;
   private readonly hub: LiveHub;
   private readonly api: Api;
+  private readonly idle: () => Promise<void>;
   private transcript = new Transcript();
-  private events: JournalEvent[] = [];
   private abort = new AbortController();
   private unsubscribe: (() => void) | undefined;
   private waiting: JournalEvent[] = [];
@@ -54,10 +64,11 @@ export class Journal {
   private poll: ReturnType<typeof setTimeout> | undefined;
   private catching = false;
 
-  constructor(id: string, hub: LiveHub = liveHub, api: Api = workOrderService) {
+  constructor(id: string, hub: LiveHub = liveHub, api: Api = workOrderService, whenIdle = idle) {
     this.id = id;
     this.hub = hub;
     this.api = api;
+    this.idle = whenIdle;
   }
 
   watch = (tell: () => void): (() => void) => {
@@ -73,11 +84,11 @@ export class Journal {
     const { signal } = this.abort;
     this.set({ loading: true, error: null });
     try {
-      const [end, milestones] = await Promise.all([
-        this.api.events(this.id, { before_seq: LAST_SEQ, limit: FIRST_LOOK }, signal),
-        this.api.events(this.id, { after_seq: 0, limit: PAGE, kind: MILESTONES }, signal),
-      ]);
-      this.adopt(end.events, milestones.events, end.last_seq);
+      const asked = this.api.events(this.id, { after_seq: 0, limit: PAGE, kind: MILESTONES }, signal);
+      asked.catch(() => undefined); // told below, unless the other question has failed before it
+      const end = await this.api.events(this.id, { before_seq: LAST_SEQ, limit: FIRST_LOOK }, signal);
+      this.adopt(end.events, end.last_seq);
+      this.addMilestones((await asked).events);
       await this.fillUp(signal);
       this.set({ loading: false });
     } catch (error) {
@@ -85,15 +96,16 @@ export class Journal {
     }
   }
 
-  /** The rows are made anew each time that as much has come as was there: not once for each of many pages. */
+  /** What is older, while nobody waits for it; shown each time that as much has come as was there. */
   private async fillUp(signal: AbortSignal) {
     let older: JournalEvent[] = [];
     for (;;) {
-      const first = older[0]?.seq ?? this.events[0]?.seq ?? 1;
+      const first = older[0]?.seq ?? (this.state.first || 1);
+      if (first > 1) await this.idle();
       const page = first > 1 ? await this.api.events(this.id, { before_seq: first, limit: PAGE }, signal) : null;
       if (page) older = [...page.events, ...older];
       const ended = page === null || page.events.length === 0;
-      if (older.length > 0 && (ended || older.length >= this.events.length)) {
+      if (older.length > 0 && (ended || older.length > this.state.last - this.state.first)) {
         this.prepend(older);
         older = [];
       }
@@ -134,9 +146,9 @@ export class Journal {
     this.catching = true;
     try {
       for (;;) {
-        const page = await this.api.events(this.id, { after_seq: this.lastSeq(), limit: PAGE }, this.abort.signal);
+        const page = await this.api.events(this.id, { after_seq: this.state.last, limit: PAGE }, this.abort.signal);
         this.append(page.events);
-        if (page.events.length === 0 || this.lastSeq() >= page.last_seq) return;
+        if (page.events.length === 0 || this.state.last >= page.last_seq) return;
       }
     } catch {
       // The stream, or the next question, brings it.
@@ -153,17 +165,16 @@ export class Journal {
     }, CROWDED_POLL);
   }
 
-  private adopt(events: JournalEvent[], milestones: JournalEvent[], last: number) {
-    this.events = events;
+  private adopt(events: JournalEvent[], last: number) {
     this.transcript = new Transcript();
     this.transcript.append(events);
-    const newest = events.at(-1)?.seq ?? 0;
+    const first = events[0]?.seq ?? 0;
     this.set({
       rows: this.transcript.rows,
-      // Both were asked for at once: what came between the answers is told again by what follows.
-      milestones: milestones.filter(({ seq }) => seq <= newest),
-      first: events[0]?.seq ?? 0,
-      last: newest,
+      milestones: events.filter(isMilestone),
+      told: first <= 1,
+      first,
+      last: events.at(-1)?.seq ?? 0,
       openedAt: last,
     });
     const early = this.waiting;
@@ -171,12 +182,16 @@ export class Journal {
     this.append(early);
   }
 
+  /** Those of the part that has not been read; what is here tells its own. */
+  private addMilestones(all: JournalEvent[]) {
+    if (this.state.told) return;
+    const older = all.filter(({ seq }) => seq < this.state.first);
+    this.set({ milestones: [...older, ...this.state.milestones], told: true });
+  }
+
   private prepend(older: JournalEvent[]) {
-    this.events = [...older, ...this.events];
-    // From the beginning again: what came back may belong to a call of the older part.
-    this.transcript = new Transcript();
-    this.transcript.append(this.events);
-    this.set({ rows: this.transcript.rows, first: this.events[0]?.seq ?? 0 });
+    this.transcript.prepend(older);
+    this.set({ rows: this.transcript.rows, first: older[0]?.seq ?? this.state.first });
   }
 
   private takeFrames(frames: Frame[]) {
@@ -201,7 +216,7 @@ export class Journal {
   /** Takes what follows on what is here; drops what is known, and asks for what is missing. */
   private append(events: JournalEvent[]) {
     const fresh: JournalEvent[] = [];
-    let last = this.lastSeq();
+    let { last } = this.state;
     let gap = false;
     for (const event of events) {
       if (event.seq <= last) continue;
@@ -213,21 +228,16 @@ export class Journal {
       last = event.seq;
     }
     if (fresh.length > 0) {
-      for (const event of fresh) this.events.push(event);
       this.transcript.append(fresh);
-      const milestones = fresh.filter(({ kind }) => MILESTONES.includes(kind));
+      const milestones = fresh.filter(isMilestone);
       this.set({
         rows: this.transcript.rows,
         last,
-        first: this.events[0]?.seq ?? 0,
+        first: this.state.first || (fresh[0]?.seq ?? 0),
         ...(milestones.length > 0 ? { milestones: [...this.state.milestones, ...milestones] } : {}),
       });
     }
     if (gap && !this.catching) void this.catchUp();
-  }
-
-  private lastSeq(): number {
-    return this.events.at(-1)?.seq ?? 0;
   }
 
   private set(part: Partial<JournalState>) {
@@ -235,3 +245,5 @@ export class Journal {
     for (const tell of this.watchers) tell();
   }
 }
+
+const isMilestone = ({ kind }: JournalEvent): boolean => MILESTONES.includes(kind);

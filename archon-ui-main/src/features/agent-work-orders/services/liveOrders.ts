@@ -5,7 +5,7 @@ import { CHANGES, type LiveHub, type LiveState, liveHub } from "./live/hub";
 
 export interface Live {
   state: LiveState;
-  /** Milliseconds since 1970 of the last state that was live; null before the first. */
+  /** Milliseconds since 1970 of the last state that was live; before the first, of the first try; null before that. */
   since: number | null;
   error: ApiError | null;
 }
@@ -43,6 +43,7 @@ export class LiveOrders {
   private begin() {
     if (this.begun) return;
     this.begun = true;
+    this.live = { ...this.live, since: Date.now() };
     this.hub.subscribe(CHANGES, {
       after: () => this.last,
       onFrames: (frames) => {

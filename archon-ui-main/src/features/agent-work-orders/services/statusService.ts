@@ -1,5 +1,5 @@
-/** How the service is, and making room on its disk. */
-import type { CleanupReport, Health } from "../types";
+/** How the service is. */
+import type { Health } from "../types";
 import { ApiError, call } from "./client";
 
 export const statusService = {
@@ -12,7 +12,6 @@ export const statusService = {
       throw error;
     }
   },
-  cleanup: (dryRun: boolean) => call<CleanupReport>("/cleanup", { method: "POST", query: { dry_run: dryRun } }),
 };
 
 const isHealth = (body: unknown): body is Health =>

@@ -19,7 +19,11 @@ export interface ListFilter {
   status: readonly Status[];
   repositoryUrl: string;
   q: string;
+  /** Those in the archive, instead of those that are not. */
+  archived: boolean;
 }
+
+export const NO_FILTER: ListFilter = { status: [], repositoryUrl: "", q: "", archived: false };
 
 /** `again`: not like this; the agent is to make it anew as the comment says. */
 export interface AnswerBody {
@@ -34,7 +38,14 @@ const at = (id: string) => `/work-orders/${encodeURIComponent(id)}`;
 export const workOrderService = {
   list: (filter: ListFilter, cursor: string | null, limit: number, signal?: AbortSignal) =>
     call<WorkOrderPage>("/work-orders", {
-      query: { status: filter.status, repository_url: filter.repositoryUrl, q: filter.q, cursor, limit },
+      query: {
+        status: filter.status,
+        repository_url: filter.repositoryUrl,
+        q: filter.q,
+        archived: filter.archived || null,
+        cursor,
+        limit,
+      },
       signal,
     }),
   read: (id: string, signal?: AbortSignal) => call<WorkOrderDetail>(at(id), { signal }),

@@ -3463,6 +3463,11 @@ export interface components {
              */
             minimum?: number | null;
             /**
+             * Above
+             * @description What it has to be more than, or null.
+             */
+            above?: number | null;
+            /**
              * Maximum
              * @description Greatest value, or null.
              */

@@ -19,7 +19,6 @@ export type WorkflowStep = Schemas["WorkflowStep"];
 export type ServiceStatus = Schemas["ServiceStatus"];
 export type Health = Schemas["Health"];
 export type Disk = Schemas["Disk"];
-export type CleanupReport = Schemas["CleanupReport"];
 export type Repository = Schemas["RepositoryView"];
 export type RepositoryOptions = Schemas["RepositoryOptions"];
 export type RepositoryPage = Schemas["RepositoryPage"];

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { FileChange } from "../types";
-import { fingerprint, hiddenBecause, hunksOf, languageOf, messageOf } from "./diff";
+import { fingerprint, hiddenBecause, hunksOf, languageOf, messageOf, pairsOf } from "./diff";
 
 const PATCH = `diff --git a/a.py b/a.py
 --- a/a.py
@@ -41,6 +41,19 @@ describe("a patch", () => {
       [10, null],
       [null, 11],
     ]);
+  });
+
+  test("stands side by side: what was taken away beside what took its place", () => {
+    const [first, second] = hunksOf(PATCH);
+    const numbers = (lines = first?.lines ?? []) =>
+      pairsOf(lines).map(({ before, after }) => [before?.before ?? null, after?.after ?? null]);
+    expect(numbers()).toEqual([
+      [1, 1],
+      [2, 2],
+      [null, 3],
+      [3, 4],
+    ]);
+    expect(numbers(second?.lines)).toEqual([[10, 11]]);
   });
 
   test("marks the words that differ where one line took another's place", () => {

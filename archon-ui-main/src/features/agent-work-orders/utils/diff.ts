@@ -74,6 +74,30 @@ function markPair(minus: DiffLine, plus: DiffLine) {
   plus.changed = [head, plus.text.length - tail];
 }
 
+/** One row of a diff side by side; null where a side has nothing there. An unchanged line stands on both. */
+export interface DiffPair {
+  before: DiffLine | null;
+  after: DiffLine | null;
+}
+
+/** The lines of a hunk side by side: what was taken away stands beside what was put in its place. */
+export function pairsOf(lines: readonly DiffLine[]): DiffPair[] {
+  const pairs: DiffPair[] = [];
+  let at = 0;
+  const run = (kind: DiffLine["kind"]) => {
+    const from = at;
+    while (lines[at]?.kind === kind) at += 1;
+    return lines.slice(from, at);
+  };
+  while (at < lines.length) {
+    for (const same of run("same")) pairs.push({ before: same, after: same });
+    const [gone, come] = [run("minus"), run("plus")];
+    for (let n = 0; n < Math.max(gone.length, come.length); n += 1)
+      pairs.push({ before: gone[n] ?? null, after: come[n] ?? null });
+  }
+  return pairs;
+}
+
 const MANY_LINES = 400;
 const LOCKS =
   /(^|\/)(package-lock\.json|yarn\.lock|pnpm-lock\.yaml|uv\.lock|poetry\.lock|Cargo\.lock|go\.sum|Gemfile\.lock|composer\.lock)$/;

@@ -37,6 +37,29 @@ describe("the transcript of a recorded journal", () => {
     expect(grown.rows).toEqual(transcriptOf(events));
   });
 
+  test("put together from two pieces, wherever it was cut, it is the same as made at once", () => {
+    const whole = transcriptOf(events);
+    for (let cut = 0; cut <= events.length; cut += 1) {
+      const transcript = new Transcript();
+      transcript.append(events.slice(cut));
+      transcript.prepend(events.slice(0, cut));
+      expect(transcript.rows).toEqual(whole);
+    }
+  });
+
+  test("filled up at its beginning it goes on at its end", () => {
+    const transcript = new Transcript();
+    transcript.append(events.slice(40, 60));
+    const there = transcript.rows.filter((row) => row.row !== "tool");
+    transcript.prepend(events.slice(20, 40));
+    transcript.append(events.slice(60, 80));
+    transcript.prepend(events.slice(0, 20));
+    transcript.append(events.slice(80));
+    expect(transcript.rows).toEqual(transcriptOf(events));
+    expect(transcript.rows).toEqual(expect.arrayContaining(there));
+    expect(there.every((row) => transcript.rows.includes(row))).toBe(true);
+  });
+
   test("leaves the rows alone that did not change, so that only new ones are drawn", () => {
     const transcript = new Transcript();
     transcript.append(events.slice(0, 60));
@@ -78,6 +101,14 @@ describe("folding", () => {
     const [group, ...rest] = fold(three, Number.POSITIVE_INFINITY, new Set());
     expect(rest).toEqual([]);
     expect(group).toMatchObject({ row: "group", summary: "Read ×2 · Grep" });
+  });
+
+  test("a group is the same one until another call joins it, so that an event does not draw all groups anew", () => {
+    const [before] = fold(three, Number.POSITIVE_INFINITY, new Set());
+    const [same] = fold([...three, ...transcriptOf([event("agent_spoke", { text: "So." })])], 2_000, new Set());
+    const [larger] = fold([...three, ...transcriptOf([call("z"), result("z")])], 2_000, new Set());
+    expect(same).toBe(before);
+    expect(larger).not.toBe(before);
   });
 
   test("nothing folds that is newer than the page's opening", () => {

@@ -84,12 +84,14 @@ export function transcriptOf(events: readonly JournalEvent[]): Row[] {
 }
 
 /**
- * The same, grown event by event. `rows` is a new array after every change, and a row that changed is a new object;
- * all the others stay the same ones.
+ * The same, grown event by event at its end, and piece by piece at its beginning. `rows` is a new array after every
+ * change, and a row that changed is a new object; all the others stay the same ones.
  */
 export class Transcript {
   rows: Row[] = [];
-  private readonly open = new Map<string, number>();
+  /** Calls that have not come back, and what came back from calls that are not here: where in `rows`. */
+  private open = new Map<string, number>();
+  private strays = new Map<string, number>();
 
   append(events: readonly JournalEvent[]): void {
     if (events.length === 0) return;
@@ -97,10 +99,35 @@ export class Transcript {
     for (const event of events) this.take(event);
   }
 
+  /** Puts older events before what is here, and finds what came back in here its call among them. */
+  prepend(events: readonly JournalEvent[]): void {
+    if (events.length === 0) return;
+    const older = new Transcript();
+    older.append(events);
+    const gone = new Set<number>();
+    for (const [id, at] of this.strays) {
+      const [event] = this.rows[at]?.events ?? [];
+      if (event?.kind !== "tool_returned" || !older.close(event)) continue;
+      gone.add(at);
+      this.strays.delete(id);
+    }
+    const places: number[] = [];
+    const rows = older.rows;
+    this.rows.forEach((row, at) => {
+      places.push(rows.length);
+      if (!gone.has(at)) rows.push(row);
+    });
+    const moved = (there: Map<string, number>) => [...there].map(([id, at]) => [id, places[at] ?? at] as const);
+    this.rows = rows;
+    this.open = new Map([...older.open, ...moved(this.open)]);
+    this.strays = new Map([...older.strays, ...moved(this.strays)]);
+  }
+
   private take(event: JournalEvent) {
     if (event.kind === "tool_returned" && this.close(event)) return;
     if (SILENT.has(event.kind)) return;
     if (event.kind === "tool_used") this.open.set(event.payload.tool_use_id, this.rows.length);
+    if (event.kind === "tool_returned") this.strays.set(event.payload.tool_use_id, this.rows.length);
     this.rows.push(rowOf(event));
   }
 
@@ -226,7 +253,7 @@ function noteOf(event: JournalEvent): Note {
       );
     case "checkpoint_saved":
       return note(
-        `Saved ${event.payload.commit.slice(0, 10)}: ${event.payload.commit_count} commits, ${event.payload.files_changed} files changed${(event.payload.notes ?? []).map((one) => `. ${one}`).join("")}`,
+        `Saved ${event.payload.commit.slice(0, 10)}: ${several(event.payload.commit_count, "commit")}, ${several(event.payload.files_changed, "file")} changed${(event.payload.notes ?? []).map((one) => `. ${one}`).join("")}`,
         "plain",
         { minor: true },
       );
@@ -305,6 +332,8 @@ const oneLine = (text: string): string => {
 };
 
 const FOLD_FROM = 3;
+// A group that holds what it held stays the same one, so that it is not drawn anew with every event.
+const groups = new WeakMap<ToolRow, GroupRow>();
 
 /**
  * Three and more finished tool calls in a row become one line with counts. Only up to `before` (a `seq`): nothing folds
@@ -333,6 +362,14 @@ export function fold(rows: readonly Row[], before: number, open: ReadonlySet<str
 }
 
 function groupOf(first: ToolRow, tools: ToolRow[]): GroupRow {
+  const known = groups.get(first);
+  if (known && known.tools.length === tools.length && known.tools.every((tool, at) => tool === tools[at])) return known;
+  const made = newGroup(first, tools);
+  groups.set(first, made);
+  return made;
+}
+
+function newGroup(first: ToolRow, tools: ToolRow[]): GroupRow {
   const counts = new Map<string, number>();
   for (const { tool } of tools) counts.set(tool, (counts.get(tool) ?? 0) + 1);
   return {
@@ -373,3 +410,5 @@ export function isBad(row: ShownRow): boolean {
     (row.row === "note" && row.tone === "bad")
   );
 }
+
+const several = (n: number, one: string): string => `${n} ${n === 1 ? one : `${one}s`}`;

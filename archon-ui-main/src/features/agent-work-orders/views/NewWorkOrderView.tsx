@@ -213,7 +213,7 @@ export default function NewWorkOrderView() {
           </Field>
         </Section>
         {error && <Problem message={error.message} nextAction={error.nextAction} />}
-        <div className="sticky bottom-18 flex flex-wrap items-center justify-between gap-3 border-line border-t bg-ground py-3 sm:bottom-0">
+        <div className="sticky bottom-(--bar) flex flex-wrap items-center justify-between gap-3 border-line border-t bg-ground py-3">
           <Summary draft={draft} />
           <Button type="submit" variant="primary" busy={busy ? "Filing…" : undefined}>
             File it

@@ -18,9 +18,9 @@ export default function RepositoriesView() {
   return (
     <Page
       title="Repositories"
-      className="max-w-260 pr-3"
+      className="max-w-260"
       actions={
-        <Button variant="primary" className="mr-22" onClick={() => setAdding(true)}>
+        <Button variant="primary" onClick={() => setAdding(true)}>
           <Plus size={16} aria-hidden />
           Add
         </Button>

@@ -68,36 +68,13 @@ test("a worker whose lease has ended is silent, and what becomes of its orders i
   expect(workers.textContent).toContain("silent: 1 order will be taken over");
 });
 
-test("the disk tells its pressure and what uses it; clean-up is previewed before anything goes", async () => {
-  const asked: (string | null)[] = [];
-  network.use(
-    http.post(`${API}/cleanup`, ({ request }) => {
-      const dry = new URL(request.url).searchParams.get("dry_run");
-      asked.push(dry);
-      return HttpResponse.json({
-        dry_run: dry === "true",
-        removed: [],
-        removed_count: 2,
-        freed_bytes: 5_000_000,
-        protected: [],
-        problems: [],
-        used_bytes: {},
-        pressure: "low",
-        took_ms: 3,
-      });
-    }),
-  );
-  const { user } = open(<StatusView />, PATH);
+test("the disk tells its pressure and what uses it, and leads to where room is made", async () => {
+  open(<StatusView />, PATH);
   const disk = await screen.findByRole("region", { name: "Disk" });
   for (const words of ["95 % of 200 GB", "Space runs low", "Mirrors1.4 MB", "Checkouts9.0 MB"])
     expect(disk.textContent).toContain(words);
-  await user.click(screen.getByRole("button", { name: "Preview clean-up" }));
-  expect(await screen.findByText(/Would remove 2 things, 5.0 MB/)).toBeTruthy();
-  await user.click(screen.getByRole("button", { name: "Clean up now…" }));
-  expect(asked).toEqual(["true"]);
-  await user.click(screen.getByRole("button", { name: "Clean up" }));
-  expect(await screen.findByText(/Removed 2 things/)).toBeTruthy();
-  expect(asked).toEqual(["true", "false"]);
+  const link = within(disk).getByRole("link", { name: "Preview clean-up" });
+  expect(link.getAttribute("href")).toBe("/settings?section=retention");
 });
 
 test("a server that cannot work says what is wrong first, with the next action", async () => {

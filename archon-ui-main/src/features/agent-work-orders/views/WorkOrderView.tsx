@@ -1,7 +1,7 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { lazy, Suspense, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { Link, useLocation, useParams, useSearchParams } from "react-router-dom";
-import { ApprovalCard, openQuestion } from "../components/ApprovalCard";
+import { ApprovalCard, openQuestion, TooLate } from "../components/ApprovalCard";
 import { ConversationPanel } from "../components/ConversationPanel";
 import { EvidencePanel } from "../components/EvidencePanel";
 import { OrderActions } from "../components/OrderActions";
@@ -12,7 +12,7 @@ import { TimelinePanel } from "../components/TimelinePanel";
 import { TranscriptPanel } from "../components/TranscriptPanel";
 import { workOrderKeys } from "../hooks/keys";
 import { newKey } from "../hooks/useDraft";
-import { useJournal } from "../hooks/useJournal";
+import { useJournal, useOpenJournal } from "../hooks/useJournal";
 import { useOrderAct, useWorkOrder } from "../hooks/useWorkOrders";
 import {
   Button,
@@ -20,15 +20,17 @@ import {
   Empty,
   Page,
   Problem,
+  readStored,
   Skeleton,
   Tab,
   TabPanel,
   Tabs,
   TabsList,
+  useCommands,
   useMediaQuery,
-  useToast,
 } from "../host";
-import { asApiError } from "../services/client";
+import { type ApiError, asApiError } from "../services/client";
+import type { Journal } from "../services/journal";
 import { workOrderService } from "../services/workOrderService";
 import { isTerminal, type WorkOrderDetail } from "../types";
 import { timelineOf } from "../utils/timeline";
@@ -36,6 +38,8 @@ import { isBad } from "../utils/transcript";
 import { headline } from "../utils/words";
 
 const DiffPanel = lazy(() => import("../components/DiffPanel"));
+// Nearly every transcript needs it: it comes while the order is asked for.
+void import("../components/Markdown").catch(() => undefined);
 
 const PARTS = ["transcript", "evidence", "diff", "conversation"] as const;
 type Part = (typeof PARTS)[number];
@@ -44,7 +48,8 @@ type Part = (typeof PARTS)[number];
 export default function WorkOrderView() {
   const { id = "" } = useParams();
   const query = useWorkOrder(id);
-  if (query.data) return <Order key={id} order={query.data} />;
+  const journal = useOpenJournal(id);
+  if (query.data) return <Order key={id} order={query.data} opened={journal} />;
   const error = query.error ? asApiError(query.error) : null;
   return (
     <Page title="Work order">
@@ -68,22 +73,21 @@ export default function WorkOrderView() {
   );
 }
 
-function Order({ order }: { order: WorkOrderDetail }) {
+function Order({ order, opened }: { order: WorkOrderDetail; opened: Journal }) {
   const id = order.agent_work_order_id;
   const wide = useMediaQuery("(min-width: 1024px)");
   const client = useQueryClient();
-  const { showToast } = useToast();
   const [part, setPart] = usePart();
   const [step, setStep] = useState<number | null>(null);
   const [retrying, setRetrying] = useState(false);
   const [goTo, jump] = useJump();
   const grows = !isTerminal(order.status);
-  const journal = useJournal(id, grows, order.last_seq);
+  const journal = useJournal(opened, grows, order.last_seq);
   const timeline = useMemo(
-    () => timelineOf(order.selected_commands, journal.milestones),
-    [order.selected_commands, journal.milestones],
+    () => timelineOf(order.selected_commands, journal.told ? journal.milestones : []),
+    [order.selected_commands, journal.milestones, journal.told],
   );
-  useFreshSteps(id, journal.milestones.length);
+  useFreshSteps(id, journal.told ? journal.milestones.length : null);
   useTitle(headline(order.user_request));
 
   const question = openQuestion(order, journal.milestones);
@@ -110,10 +114,25 @@ function Order({ order }: { order: WorkOrderDetail }) {
     void client.invalidateQueries({ queryKey: workOrderKeys.messages(id) });
     setPart("conversation");
   };
-  const keepWords = (words: string) => {
-    sessionStorage.setItem(`awo-message:${id}`, JSON.stringify(words));
-    showToast("Your words are kept: you find them in the conversation.", "info", 8000);
+  const [late, setLate] = useState<{ told: ApiError; kept: boolean } | null>(null);
+  const tooLate = (told: ApiError, words: string) => {
+    if (words) {
+      const draft = readStored("session", `awo-message:${id}`, "");
+      sessionStorage.setItem(`awo-message:${id}`, JSON.stringify(draft ? `${draft}\n\n${words}` : words));
+    }
+    setLate({ told, kept: words !== "" });
+    void client.invalidateQueries({ queryKey: workOrderKeys.detail(id) });
   };
+  useCommands([
+    ...PARTS.map((one, at) => ({
+      id: `part ${one}`,
+      group: "This work order",
+      label: `Show the ${one}`,
+      keys: String(at + 1),
+      run: () => setPart(one),
+    })),
+    { id: "message", group: "This work order", label: "Write to the agent", keys: "m", run: () => writeTo(setPart) },
+  ]);
   useKeys(setPart, timeline.steps.length, step, setStep);
 
   const aside = (
@@ -129,12 +148,13 @@ function Order({ order }: { order: WorkOrderDetail }) {
   );
 
   return (
-    <div className="mx-auto flex min-h-[calc(100dvh-4.5rem)] w-full max-w-360 flex-col gap-3 p-3 sm:min-h-0 sm:p-6 lg:h-dvh">
+    <div className="mx-auto flex min-h-[calc(100dvh-var(--bar))] w-full max-w-360 flex-col gap-3 p-3 sm:min-h-0 sm:p-6 lg:h-dvh">
       <OrderHeader
         order={order}
         actions={<OrderActions order={order} retrying={retrying} setRetrying={setRetrying} />}
       />
       <Standing order={order} badSeq={bad} onJump={show} onRetry={() => setRetrying(true)} />
+      {late && <TooLate error={late.told} kept={late.kept} onClose={() => setLate(null)} />}
       {question && (
         <ApprovalCard
           key={question.seq}
@@ -142,7 +162,7 @@ function Order({ order }: { order: WorkOrderDetail }) {
           asked={question}
           onReadDiff={() => setPart("diff")}
           onAnswered={(next) => client.setQueryData(workOrderKeys.detail(id), { ...order, ...next })}
-          onKeepWords={keepWords}
+          onTooLate={tooLate}
         />
       )}
       <div className="grid min-h-0 flex-1 grid-cols-[minmax(0,1fr)] gap-3 lg:grid-cols-[19rem_minmax(0,1fr)]">
@@ -187,7 +207,7 @@ function Order({ order }: { order: WorkOrderDetail }) {
             </Suspense>
           </Panel>
           <Panel value="conversation">
-            <ConversationPanel order={order} milestones={journal.milestones} />
+            <ConversationPanel key={late ? "kept" : "plain"} order={order} milestones={journal.milestones} />
           </Panel>
         </Tabs>
       </div>
@@ -250,14 +270,14 @@ function fromHash(hash: string, times: number) {
   return found ? { seq: Number(found[1]), times } : null;
 }
 
-/** The steps' table has news whenever the journal has a milestone. */
-function useFreshSteps(id: string, milestones: number) {
+/** The steps' table has news whenever the journal has a milestone; null while it is not known how many there are. */
+function useFreshSteps(id: string, milestones: number | null) {
   const client = useQueryClient();
-  const first = useRef(true);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: each milestone is a reason to look
+  const seen = useRef<number | null>(null);
   useEffect(() => {
-    if (first.current) first.current = false;
-    else void client.invalidateQueries({ queryKey: workOrderKeys.detail(id) });
+    if (milestones === null || milestones === seen.current) return;
+    if (seen.current !== null) void client.invalidateQueries({ queryKey: workOrderKeys.detail(id) });
+    seen.current = milestones;
   }, [client, id, milestones]);
 }
 
@@ -265,6 +285,11 @@ function useTitle(title: string) {
   useEffect(() => {
     document.title = `${title.slice(0, 60)} · Archon`;
   }, [title]);
+}
+
+function writeTo(setPart: (part: Part) => void) {
+  setPart("conversation");
+  requestAnimationFrame(() => document.getElementById("composer")?.focus());
 }
 
 /** Single keys for the parts of the page; off while one types. */
@@ -287,8 +312,7 @@ function useKeys(
       const part = PARTS[Number(event.key) - 1];
       if (part) setPart(part);
       else if (event.key === "m") {
-        setPart("conversation");
-        requestAnimationFrame(() => document.getElementById("composer")?.focus());
+        writeTo(setPart);
       } else if (event.key === "]") setStep(Math.min(steps, (step ?? 0) + 1));
       else if (event.key === "[") setStep(step === null || step <= 1 ? null : step - 1);
       else return;

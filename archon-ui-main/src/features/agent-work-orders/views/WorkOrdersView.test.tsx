@@ -69,8 +69,35 @@ test("a row keeps only what it shows", () => {
 
 test("what belongs to a filter is known without asking", () => {
   const row = listed(order(4, { status: "failed", repository_url: "https://github.com/Acme/Api" }));
-  const filter = { status: ["failed" as const], repositoryUrl: "https://github.com/acme/api.git", q: "request 4" };
+  const filter = {
+    status: ["failed" as const],
+    repositoryUrl: "https://github.com/acme/api.git",
+    q: "request 4",
+    archived: false,
+  };
   expect(matches(filter, row)).toBe(true);
   expect(matches({ ...filter, q: "nothing" }, row)).toBe(false);
   expect(matches({ ...filter, status: ["running"] }, row)).toBe(false);
+  expect(matches({ ...filter, archived: true }, row)).toBe(false);
+  expect(matches(filter, { ...row, archived_at: "2026-01-01T00:00:00Z" })).toBe(false);
+});
+
+test("what is archived is a list of its own, and says how anything gets there", async () => {
+  const asked: string[] = [];
+  network.use(
+    http.get(`${API}/work-orders`, ({ request }) => {
+      asked.push(new URL(request.url).search);
+      return HttpResponse.json({ work_orders: [], next_cursor: null });
+    }),
+  );
+  const { user } = open(<WorkOrdersView />, PATH);
+  expect(await screen.findByText("No work orders yet")).toBeTruthy();
+  const toggle = screen.getByRole("button", { name: "Archived" });
+  expect(toggle.getAttribute("aria-pressed")).toBe("false");
+  await user.click(toggle);
+  expect(await screen.findByText("Nothing in the archive")).toBeTruthy();
+  expect(screen.getByTestId("address").textContent).toBe(`${PATH}?archived=1`);
+  await user.click(screen.getByRole("button", { name: "Show all work orders" }));
+  expect(await screen.findByText("No work orders yet")).toBeTruthy();
+  expect(asked.filter((search) => search.includes("archived=true"))).toHaveLength(1);
 });

@@ -19,7 +19,7 @@ import {
 import { Button, Card, Empty, Page, Problem, plural, Skeleton } from "../host";
 import { asApiError } from "../services/client";
 import { liveOrders } from "../services/liveOrders";
-import type { ListFilter } from "../services/workOrderService";
+import { type ListFilter, NO_FILTER } from "../services/workOrderService";
 import { headline, repositoryName } from "../utils/words";
 
 /** The page of one order is there before the click. */
@@ -30,12 +30,9 @@ export default function WorkOrdersView() {
   const [filter, setFilter] = useListFilter();
   const list = useWorkOrderList(filter);
   const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
-  const orders = useMemo(() => unique(list.data?.pages.flatMap((page) => page.orders) ?? []), [list.data]);
+  const orders = useMemo(() => inOneList(list.data?.pages.map((page) => page.orders) ?? []), [list.data]);
   const [fresh, showFresh] = useFreshOrders(filter, orders, selected.size === 0);
-  const repositories = useMemo(
-    () => [...new Set(orders.map((order) => order.repository_url))].sort().slice(0, 40),
-    [orders],
-  );
+  const repositories = useMemo(() => repositoriesOf(orders), [orders]);
 
   const { hasNextPage, isFetchingNextPage, fetchNextPage, isFetchNextPageError } = list;
   const more = useCallback(() => {
@@ -46,9 +43,8 @@ export default function WorkOrdersView() {
   return (
     <Page
       title="Work orders"
-      className="pr-3"
       actions={
-        <Button asChild variant="primary" className="mr-22">
+        <Button asChild variant="primary">
           <Link to="/agent-work-orders/new">
             <Plus size={16} aria-hidden />
             New
@@ -129,11 +125,10 @@ function NothingHere({ filter, onClear }: { filter: ListFilter; onClear: (change
   if (isFiltered(filter)) {
     return (
       <Empty
-        title="Nothing matches"
-        action={<Button onClick={() => onClear({ status: [], repositoryUrl: "", q: "" })}>Show all work orders</Button>}
+        title={filter.archived ? "Nothing in the archive" : "Nothing matches"}
+        action={<Button onClick={() => onClear(NO_FILTER)}>Show all work orders</Button>}
       >
-        No work order has {filter.q ? `“${filter.q}” in its request` : "this status and repository"}
-        {filter.q && (filter.status.length > 0 || filter.repositoryUrl) ? " together with the other filters" : ""}.
+        {nothingWords(filter)}
       </Empty>
     );
   }
@@ -152,11 +147,20 @@ function NothingHere({ filter, onClear }: { filter: ListFilter; onClear: (change
   );
 }
 
+function nothingWords({ q, status, repositoryUrl, archived }: ListFilter): string {
+  const others = status.length > 0 || repositoryUrl !== "";
+  if (archived && !q && !others)
+    return "An order that has ended can be archived on its page: it leaves the list, and its files become one archive.";
+  const which = archived ? "No archived work order" : "No work order";
+  if (!q) return `${which} has this status and repository.`;
+  return `${which} has “${q}” in its request${others ? " together with the other filters" : ""}.`;
+}
+
 /** Orders filed meanwhile: shown at once where nobody is reading, else kept behind a button. */
 function useFreshOrders(filter: ListFilter, orders: ListedOrder[], mayShow: boolean): [number, () => void] {
   const client = useQueryClient();
   const [held, setHeld] = useState<ListedOrder[]>([]);
-  const known = useMemo(() => new Set(orders.map((order) => order.agent_work_order_id)), [orders]);
+  const known = useMemo(() => new Set(orders.slice(0, NEWEST).map((order) => order.agent_work_order_id)), [orders]);
   const newest = orders[0]?.created_at;
 
   useEffect(
@@ -183,7 +187,23 @@ function useFreshOrders(filter: ListFilter, orders: ListedOrder[], mayShow: bool
   return [held.length, show];
 }
 
-function unique(orders: ListedOrder[]): ListedOrder[] {
+// Only the newest orders can come twice: from their page, and from the stream. More than a page of them.
+const NEWEST = 200;
+const MOST_REPOSITORIES = 40;
+
+/** The pages' orders, each once. Runs at every change of an order, over all that has been loaded. */
+function inOneList(pages: ListedOrder[][]): ListedOrder[] {
+  const [first = [], ...others] = pages;
   const seen = new Set<string>();
-  return orders.filter(({ agent_work_order_id: id }) => !seen.has(id) && seen.add(id));
+  const top = first.filter(({ agent_work_order_id: id }) => !seen.has(id) && seen.add(id));
+  return top.concat(...others.map((page) => page.filter(({ agent_work_order_id: id }) => !seen.has(id))));
+}
+
+function repositoriesOf(orders: ListedOrder[]): string[] {
+  const found = new Set<string>();
+  for (const { repository_url: url } of orders) {
+    found.add(url);
+    if (found.size === MOST_REPOSITORIES) break;
+  }
+  return [...found].sort();
 }

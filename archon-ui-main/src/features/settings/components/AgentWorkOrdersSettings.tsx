@@ -19,6 +19,7 @@ import {
 } from "../host";
 import type { SettingsPage } from "../services/awoSettingsService";
 import { GROUPS, groupOf, labelOf, settingValue, shownValue } from "../utils/settingRules";
+import { AddRepositoryToken } from "./AddRepositoryToken";
 import { AuditPanel } from "./AuditPanel";
 import { CleanupPanel } from "./CleanupPanel";
 import { ConnectionTests } from "./ConnectionTests";
@@ -43,6 +44,7 @@ function Loaded({ page }: { page: SettingsPage }) {
   const asked = params.get("section");
   const section = SECTIONS.some(({ id }) => id === asked) ? (asked ?? CREDENTIALS) : CREDENTIALS;
   const form = useSettingsForm(page);
+  const general = page.secrets.find(({ name, repository }) => name === "github_token" && !repository);
   const guard = useLeaveGuard(form.edited.length > 0);
   const root = useRef<HTMLDivElement>(null);
   const { showToast } = useToast();
@@ -89,6 +91,7 @@ function Loaded({ page }: { page: SettingsPage }) {
             {page.secrets.map((secret) => (
               <SecretRow key={`${secret.name} ${secret.repository ?? ""}`} secret={secret} />
             ))}
+            {general && <AddRepositoryToken general={general} known={page.secrets} />}
           </section>
           <ConnectionTests page={page} />
         </TabPanel>
@@ -144,7 +147,7 @@ function Loaded({ page }: { page: SettingsPage }) {
 
 function SaveBar({ form, onSave }: { form: SettingsForm; onSave: () => void }) {
   return (
-    <div className="sticky bottom-18 z-10 flex flex-wrap items-center justify-between gap-3 border-line border-t bg-ground py-3 sm:bottom-0">
+    <div className="sticky bottom-(--bar) z-10 flex flex-wrap items-center justify-between gap-3 border-line border-t bg-ground py-3">
       <p className="min-w-0 flex-1 break-words text-sm">
         {plural(form.edited.length, "unsaved change")}: {form.edited.map((one) => labelOf(one.name)).join(", ")}
         {form.wrong.length > 0 && <span className="text-failed"> · {form.wrong.length} to correct first</span>}

@@ -31,8 +31,15 @@ export function ReplaceSecret({ secret, title, open, onClose }: ReplaceSecretPro
   );
 }
 
+interface SecretFormProps extends Omit<ReplaceSecretProps, "open"> {
+  /** Whether it is known what the secret is for. */
+  ready?: boolean;
+  /** Whether the field takes the focus at once. */
+  focus?: boolean;
+}
+
 /** The value lives in the input alone, never in the page's state: it goes with the dialog, and when the page is hidden. */
-function SecretForm({ secret, title, onClose }: Omit<ReplaceSecretProps, "open">) {
+export function SecretForm({ secret, title, onClose, ready = true, focus = true }: SecretFormProps) {
   const input = useRef<HTMLInputElement>(null);
   const [filled, setFilled] = useState(false);
   const [doing, setDoing] = useState<"test" | "save" | null>(null);
@@ -53,7 +60,7 @@ function SecretForm({ secret, title, onClose }: Omit<ReplaceSecretProps, "open">
 
   const attempt = async (what: "test" | "save", act: (value: string) => Promise<void>) => {
     const value = input.current?.value.trim();
-    if (!value || doing) return;
+    if (!value || doing || !ready) return;
     setDoing(what);
     setError(null);
     setTested(null);
@@ -100,7 +107,7 @@ function SecretForm({ secret, title, onClose }: Omit<ReplaceSecretProps, "open">
             type="password"
             autoComplete="off"
             spellCheck={false}
-            autoFocus
+            autoFocus={focus}
             onChange={(event) => {
               setFilled(event.target.value.trim() !== "");
               setTested(null);
@@ -111,13 +118,17 @@ function SecretForm({ secret, title, onClose }: Omit<ReplaceSecretProps, "open">
       {tested && <TestReport result={tested} />}
       {error && <Problem message={error.message} nextAction={error.nextAction} />}
       <div className="flex flex-wrap justify-end gap-2">
-        <Button disabled={!filled || doing !== null} busy={doing === "test" ? "Testing…" : undefined} onClick={test}>
+        <Button
+          disabled={!ready || !filled || doing !== null}
+          busy={doing === "test" ? "Testing…" : undefined}
+          onClick={test}
+        >
           Test it
         </Button>
         <Button
           type="submit"
           variant="primary"
-          disabled={!filled || doing !== null}
+          disabled={!ready || !filled || doing !== null}
           busy={doing === "save" ? "Saving…" : undefined}
         >
           Save it

@@ -161,7 +161,11 @@ function Facts({ setting }: { setting: Setting }) {
   return (
     <>
       <span className="block max-w-prose break-words">
-        {setting.description}
+        {setting.description.split("`").map((part, at) =>
+          // Every second part stood between backticks.
+          // biome-ignore lint/suspicious/noArrayIndexKey: the parts of one sentence never move
+          at % 2 ? <code key={at}>{part}</code> : part,
+        )}
         {bounds && ` (${bounds})`}
       </span>
       <span className="mt-1 block break-words">

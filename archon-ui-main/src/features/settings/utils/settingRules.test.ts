@@ -19,6 +19,8 @@ test("a setting that nobody thought of is advanced", () => {
 test("bounds are told with their unit, as far as there are any", () => {
   expect(boundsOf(setting("a", { unit: "days" }))).toBe("1 to 200 days");
   expect(boundsOf(setting("a", { maximum: null }))).toBe("at least 1");
+  expect(boundsOf(setting("a", { minimum: null, above: 0, unit: "days" }))).toBe("more than 0, at most 200 days");
+  expect(boundsOf(setting("a", { minimum: null, maximum: null, above: 0 }))).toBe("more than 0");
   expect(boundsOf(setting("a", { ...TEXT, max_length: 4096 }))).toBe("at most 4,096 characters");
 });
 
@@ -30,6 +32,12 @@ test("what the server would refuse is told before it is asked", () => {
     "must be at least 1",
     "must be at most 200",
     undefined,
+    undefined,
+  ]);
+  const cost = setting("a", { kind: "number", minimum: null, above: 0 });
+  expect(["0", "-1", "0.01"].map((text) => problemOf(cost, text))).toEqual([
+    "must be more than 0",
+    "must be more than 0",
     undefined,
   ]);
   expect(problemOf(whole, "")).toMatch(/must have a value/);

@@ -46,12 +46,15 @@ export const shownValue = (value: unknown): string => {
   return textOf(value) || "not set";
 };
 
-/** "1 to 200 seconds", "at least 0", or empty. */
-export function boundsOf({ minimum, maximum, max_length, unit }: Setting): string {
+/** "1 to 200 seconds", "more than 0, at most 10 GB", "at least 0", or empty. */
+export function boundsOf({ minimum, above, maximum, max_length, unit }: Setting): string {
   const least = minimum ?? null;
+  const under = above ?? null;
   const most = maximum ?? null;
   const told = unit ? ` ${unit}` : "";
   if (least !== null && most !== null) return `${number(least)} to ${number(most)}${told}`;
+  if (under !== null && most !== null) return `more than ${number(under)}, at most ${number(most)}${told}`;
+  if (under !== null) return `more than ${number(under)}${told}`;
   if (least !== null) return `at least ${number(least)}${told}`;
   if (most !== null) return `at most ${number(most)}${told}`;
   if (max_length) return `at most ${number(max_length)} characters`;
@@ -72,6 +75,7 @@ export function problemOf(setting: Setting, text: string | null): string | undef
   if (!Number.isFinite(value)) return "must be a number";
   if (typeof setting.minimum === "number" && value < setting.minimum)
     return `must be at least ${number(setting.minimum)}`;
+  if (typeof setting.above === "number" && value <= setting.above) return `must be more than ${number(setting.above)}`;
   if (typeof setting.maximum === "number" && value > setting.maximum)
     return `must be at most ${number(setting.maximum)}`;
   return undefined;

@@ -27,6 +27,29 @@ describe("secrets", () => {
     expect(within(locked).queryByRole("button")).toBeNull();
   });
 
+  test("can be for one repository alone, which is named first", async () => {
+    const saved: unknown[] = [];
+    network.use(
+      http.put(`${API}/settings/secrets/github_token`, async ({ request }) => {
+        saved.push(new URL(request.url).searchParams.get("repository_url"), await request.json());
+        return HttpResponse.json(shown.secrets[0]);
+      }),
+    );
+    const { user } = at("credentials");
+    await user.click(await screen.findByRole("button", { name: "Add a token for one repository…" }));
+    const dialog = within(await screen.findByRole("dialog", { name: "Add a token for one repository" }));
+    const repository = dialog.getByLabelText(/^Repository/);
+    expect(document.activeElement).toBe(repository);
+    await user.type(repository, "https://github.com/acme");
+    await user.type(dialog.getByLabelText("GitHub token"), VALUE);
+    expect(await dialog.findByText(/Must name one owner and one repository/)).toBeTruthy();
+    expect(dialog.getByRole<HTMLButtonElement>("button", { name: "Save it" }).disabled).toBe(true);
+    await user.type(repository, "/billing.git");
+    await user.click(dialog.getByRole("button", { name: "Save it" }));
+    await waitFor(() => expect(screen.queryByRole("dialog")).toBeNull());
+    expect(saved).toEqual(["https://github.com/acme/billing", { value: VALUE }]);
+  });
+
   test("are tested before they are saved, and stay nowhere in the page", async () => {
     const asked: unknown[] = [];
     network.use(

@@ -36,7 +36,7 @@ export const Button = forwardRef<HTMLButtonElement, ButtonProps>(function Button
       disabled={asChild ? undefined : disabled || busy !== undefined}
       aria-busy={busy !== undefined || undefined}
       className={cn(
-        "inline-flex items-center gap-2 rounded-lg border font-medium whitespace-nowrap transition-colors duration-120",
+        "inline-flex items-center justify-center gap-2 rounded-lg border font-medium whitespace-nowrap transition-colors duration-120",
         "disabled:opacity-60 disabled:cursor-not-allowed",
         VARIANTS[variant],
         SIZES[size],

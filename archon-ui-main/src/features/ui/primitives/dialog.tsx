@@ -3,6 +3,8 @@ import { X } from "lucide-react";
 import type { ReactNode } from "react";
 import { cn } from "@/features/shared/utils/cn";
 import { Button } from "./button";
+import { useOpener } from "./opener";
+import { portalHome } from "./portal";
 
 const OVERLAY = "fixed inset-0 z-40 bg-black/60 animate-fade-in";
 const PANEL =
@@ -20,11 +22,13 @@ interface DialogProps {
 
 /** A dialog; on a phone a sheet from below. Focus goes in when it opens and back to the opener when it closes. */
 export function Dialog({ open, onOpenChange, title, description, children, footer, wide }: DialogProps) {
+  const opener = useOpener(open);
   return (
     <Radix.Root open={open} onOpenChange={onOpenChange}>
-      <Radix.Portal>
+      <Radix.Portal container={portalHome()}>
         <Radix.Overlay className={OVERLAY} />
         <Radix.Content
+          {...opener}
           {...(description ? {} : { "aria-describedby": undefined })}
           className={cn(
             PANEL,

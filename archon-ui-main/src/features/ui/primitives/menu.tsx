@@ -1,6 +1,7 @@
 import * as Radix from "@radix-ui/react-dropdown-menu";
 import type { ReactNode } from "react";
 import { cn } from "@/features/shared/utils/cn";
+import { portalHome } from "./portal";
 
 interface MenuProps {
   trigger: ReactNode;
@@ -12,7 +13,7 @@ export function Menu({ trigger, children, align = "end" }: MenuProps) {
   return (
     <Radix.Root modal={false}>
       <Radix.Trigger asChild>{trigger}</Radix.Trigger>
-      <Radix.Portal>
+      <Radix.Portal container={portalHome()}>
         <Radix.Content
           align={align}
           sideOffset={4}

@@ -18,7 +18,7 @@ export function Page({ title, actions, children, className, tab }: PageProps) {
   }, [tab, title]);
   return (
     <div className={cn("mx-auto flex w-full max-w-360 min-w-0 flex-col gap-4 p-3 sm:p-6", className)}>
-      <div className="flex flex-wrap items-center justify-between gap-3">
+      <div className="flex min-h-11 flex-wrap items-center justify-between gap-3 pr-26 sm:min-h-9 sm:pr-0">
         <h1 className="min-w-0 font-semibold text-xl">{title}</h1>
         {actions && <div className="flex flex-wrap items-center gap-2">{actions}</div>}
       </div>

@@ -2,6 +2,7 @@ import * as Radix from "@radix-ui/react-select";
 import { Check, ChevronDown } from "lucide-react";
 import { cn } from "@/features/shared/utils/cn";
 import { styleNonce } from "@/features/shared/utils/nonce";
+import { portalHome } from "./portal";
 
 export interface Option<T extends string = string> {
   value: T;
@@ -45,7 +46,7 @@ export function Select<T extends string>({
         </span>
         <ChevronDown size={16} aria-hidden className="shrink-0 text-muted" />
       </Radix.Trigger>
-      <Radix.Portal>
+      <Radix.Portal container={portalHome()}>
         <Radix.Content
           position="popper"
           sideOffset={4}

@@ -1,5 +1,6 @@
 import * as Radix from "@radix-ui/react-tooltip";
 import type { ReactNode } from "react";
+import { portalHome } from "./portal";
 
 export const TooltipProvider = Radix.Provider;
 
@@ -8,7 +9,7 @@ export function Tooltip({ text, children }: { text: ReactNode; children: ReactNo
   return (
     <Radix.Root>
       <Radix.Trigger asChild>{children}</Radix.Trigger>
-      <Radix.Portal>
+      <Radix.Portal container={portalHome()}>
         <Radix.Content
           sideOffset={6}
           collisionPadding={8}

@@ -1,0 +1,67 @@
+"""How long the first order on a repository waits for its agent, over a plain clone and a branch of one's own."""
+
+import os
+from contextlib import closing
+from pathlib import Path
+from tempfile import mkdtemp
+
+from . import agents, scratch
+from .agents import Starts
+from .figures import Figure, milliseconds, ratio
+from .scale import Scale, Tree
+from .server import ORDER_WITHIN, Broken, Server, open_server, open_stage
+
+TARGET = 1.1
+
+
+def measure(scale: Scale) -> list[Figure]:
+    """Every order is on the same repository under another name, so that each is the first one there."""
+    trees = (scale.small, scale.medium, scale.many)
+    names = {tree: [f"{tree.name}-cold-{number}" for number in range(scale.repeats + 1)] for tree in trees}
+    for tree in trees:
+        for name in names[tree]:
+            scratch.repository(tree, name)
+    folder = scratch.folder()
+    figures: list[Figure] = []
+    with closing(agents.Starts(folder)) as starts, open_stage() as stage:
+        agent = agents.starting(folder, starts)
+        with open_server(folder / "cold", stage, agent) as server:
+            for tree in trees:
+                addresses = [stage.address(name) for name in names[tree]]
+                ours, plain = _in_turns(folder, starts, server, addresses)
+                what = f"{tree.files:,} files"
+                figures += [
+                    Figure(f"cold start / plain git clone + checkout, {what}", ratio(ours, plain), "ratio", TARGET),
+                    Figure(f"  cold start, {what}", milliseconds(ours), "ms"),
+                    Figure(f"  plain git clone + checkout, {what}", milliseconds(plain), "ms"),
+                ]
+    return figures
+
+
+def _in_turns(folder: Path, starts: Starts, server: Server, addresses: list[str]) -> tuple[list[float], list[float]]:
+    """Seconds of ours and of git's own; the first of both only warms up."""
+    ours, plain = [], []
+    for address in addresses:
+        plain.append(_clone(folder, address))
+        ours.append(_start(starts, server, address))
+    return ours[1:], plain[1:]
+
+
+def _start(starts: Starts, server: Server, address: str) -> float:
+    """Seconds from the acceptance of an order to the start of its agent."""
+    client = server.client()
+    os.sync()  # what was written before is nobody's burden now
+    order_id, accepted_at = client.file(address)
+    started, heard_at = starts.wait(ORDER_WITHIN)
+    if started != order_id:
+        raise Broken(f"{started} started instead of {order_id}")
+    client.wait(order_id)
+    return heard_at - accepted_at
+
+
+def _clone(folder: Path, address: str) -> float:
+    """Seconds that git takes for what an order gets."""
+    target = Path(mkdtemp(prefix="yardstick-", dir=folder))
+    os.sync()
+    cloning = scratch.git("clone", "--quiet", address, target)
+    return cloning + scratch.git("-C", target, "checkout", "--quiet", "-b", "order")
