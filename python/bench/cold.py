@@ -8,7 +8,7 @@ from tempfile import mkdtemp
 from . import agents, scratch
 from .agents import Starts
 from .figures import Figure, milliseconds, ratio
-from .scale import Scale, Tree
+from .scale import Scale
 from .server import ORDER_WITHIN, Broken, Server, open_server, open_stage
 
 TARGET = 1.1

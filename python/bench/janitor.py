@@ -3,10 +3,17 @@
 import http.client
 import json
 import os
+import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import perf_counter
 from typing import Any
+
+import anyio
+
+from src.agent_work_orders.domain.work_order import NewWorkOrder, WorkOrderRequest
+from src.agent_work_orders.store.sqlite import SqliteStore
 
 from . import agents, scratch
 from .figures import Figure
@@ -16,11 +23,15 @@ from .stall import bystander
 
 TARGET = 50.0
 LONG_AGO = 1_000_000_000
+# Longer than files of orders are kept, and not so long as their journals.
+CANCELLED_AGO = timedelta(days=60)
 
 
 def measure(scale: Scale) -> list[Figure]:
-    """Half of them checkouts, half of them files of orders; none has an order that anybody knows any more."""
+    """Half of them checkouts of orders that nobody knows any more, half of them files of orders that were cancelled
+    long ago, in whose journals it is to be written down."""
     folder = scratch.folder()
+    anyio.run(_cancel_long_ago, folder / "server" / "archon" / "awo.db", scale.directories // 2)
     with closing(agents.Starts(folder)) as starts, open_stage() as stage:
         agent = agents.starting(folder, starts)
         with open_server(folder / "server", stage, agent, ("-m", "bench.probed_server")) as server:
@@ -63,6 +74,22 @@ def _clean(server: Server, client: Client, dry_run: str) -> tuple[int, float, fl
     return body["removed_count"], round(took * 1000), round(late * 1000, 1)
 
 
+async def _cancel_long_ago(database: Path, count: int) -> None:
+    """Orders in a state of its own, before a server opens it."""
+    then = (datetime.now(UTC) - CANCELLED_AGO).timestamp() * 1e6
+    async with SqliteStore.open(database) as store:
+        for number in range(count):
+            asked = WorkOrderRequest(repository_url="https://github.com/bench/sample", user_request="Measure.")
+            name = _order_with_files(number)
+            await store.enqueue(NewWorkOrder(name, asked, asked.repository_url, "github.com/bench/sample", name))
+    with closing(sqlite3.connect(database)) as db, db:
+        db.execute("update agent_work_orders set status = 'cancelled', created_at = ?, finished_at = ?", (then, then))
+
+
+def _order_with_files(number: int) -> str:
+    return f"wo-{number + (1 << 32):016x}"
+
+
 def _make_checkout(repositories: Path, number: int) -> None:
     root = repositories / f"wo-{number:016x}" / "sample"
     info = root / ".git" / "objects" / "info"
@@ -74,7 +101,7 @@ def _make_checkout(repositories: Path, number: int) -> None:
 
 
 def _make_files(work_orders: Path, number: int) -> None:
-    folder = work_orders / f"wo-{number + (1 << 32):016x}"
+    folder = work_orders / _order_with_files(number)
     for part in ("prompts/1.md", "outputs/1.jsonl", "metadata.json"):
         (folder / part).parent.mkdir(parents=True, exist_ok=True)
         (folder / part).write_text("{}\n" * 100)

@@ -32,10 +32,11 @@ URL, KEY = "https://github.com/bench/pages", "github.com/bench/pages"
 LEASE = timedelta(hours=12)
 AT_ONCE = 1_000
 STEPS = ("create-branch", "planning", "execute", "prp-review", "commit", "create-pr")
-WORDS = (
+TALE = (
     "the parser reads an empty line as the end of a block and then drops what follows so a test that only looks at "
     "the first block never sees it which is why I begin with a case that has two of them"
-).split()  # noqa: SIM905 - it reads as the prose that it is cut from
+)
+WORDS = TALE.split()
 PROSE = (
     "{0}\n\n- {1}\n- `{2}` calls it **twice**\n\n```python\ndef {2}(line: str) -> list[str]:\n"
     "    return [part for part in line.split() if part]\n```\n\n{3}"

@@ -229,7 +229,7 @@ def _repositories() -> Iterable[State]:
 
 
 def _settings() -> Iterable[State]:
-    page_is = heading("Settings")
+    page_is = then(heading("Agent Work Orders settings"), lambda page: page.get_by_role("tabpanel").wait_for())
     yield State("settings-credentials", SETTINGS, then(page_is, sees("ends in")), whole=True, kept=("desktop-light",))
     for name in ("claude", "limits", "retention", "storage", "network", "advanced", "changes"):
         yield State(

@@ -35,7 +35,8 @@ def nobody_switched_it_on(environ: Mapping[str, str]) -> bool:
         return told in NO
     try:
         home = Path(environ.get("ARCHON_HOME", "").strip() or "~/.archon").expanduser()
-        config = Path(environ.get("AWO_CONFIG_DIR", "").strip() or home / "config").expanduser()
+        named = environ.get("AWO_CONFIG_DIR", "").strip() or environ.get("ARCHON_CONFIG_DIR", "").strip()
+        config = Path(named or home / "config").expanduser()
         return not (config / "agent-settings.yaml").exists() and not (home / "config.yaml").exists()
     except (OSError, RuntimeError):  # a folder that is closed to us, a user without a home: the plugin says which
         return False

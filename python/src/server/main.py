@@ -36,6 +36,7 @@ _SCHEMA_CHECK_SECONDS = 30.0
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Check the environment, read the settings, start logging. A database that is away does not stop the server."""
     get_config()
+    _watch_children_without_threads()
     trouble = await _credentials_trouble()
     setup_logfire(service_name=SERVICE)
     logging.getLogger("uvicorn.access").addFilter(QuietProbes())
@@ -135,7 +136,6 @@ def main() -> int:
         )
         return 0
     sys.stderr.write(f"Archon {ARCHON_VERSION} on http://{_in_url(config.host)}:{config.port}\n")
-    _watch_children_without_threads()
     server = uvicorn.Server(uvicorn.Config(app, timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_SECONDS))
     with listener:
         server.run(sockets=[listener])
@@ -149,7 +149,9 @@ def _watch_children_without_threads() -> None:
             os.close(os.pidfd_open(os.getpid()))
         except OSError:  # an old kernel, or a sandbox that forbids it
             return
-        asyncio.set_child_watcher(asyncio.PidfdChildWatcher())
+        watcher = asyncio.PidfdChildWatcher()
+        watcher.attach_loop(asyncio.get_running_loop())
+        asyncio.set_child_watcher(watcher)
 
 
 def _listen(config: EnvironmentConfig) -> socket.socket:

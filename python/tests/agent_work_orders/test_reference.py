@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
+from prometheus_client import generate_latest
 
 from src.agent_work_orders.api import router
 from src.agent_work_orders.domain.errors import FailureClass
 from src.agent_work_orders.domain.events import PAYLOADS
+from src.agent_work_orders.metrics import Catalogue
 from src.agent_work_orders.reference import FAILURES, MADE_BY, documents, main
 
 ROOT = Path(__file__).parents[3]
@@ -61,10 +63,29 @@ def test_troubleshooting_is_keyed_by_what_the_software_says() -> None:
     assert not [message for message in messages if message not in sources]
 
 
+def test_the_defaults_that_the_readme_shows_are_in_force() -> None:
+    row = re.compile(r"^\|(?: `\w+` \|)? `([A-Z_]+)` \| ([^|]+) \|", re.MULTILINE)
+    shown = dict(row.findall((ROOT / "README.md").read_text(encoding="utf-8")))
+    in_force = dict(row.findall((ROOT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")))
+    assert len(shown) > 5
+    for name, default in shown.items():
+        # What is found out is no default.
+        assert default.strip("`") == in_force[name].strip("`") or (default, in_force[name]) == ("found out", "none"), (
+            name
+        )
+
+
 def test_nothing_is_left_out() -> None:
+    """Settings have a test of their own, beside the desk that writes their page."""
     pages = documents()
     assert set(FAILURES) == set(FailureClass)
     assert all(f"## `{kind}`" in pages["docs/reference/events.md"] for kind in PAYLOADS)
     assert all(f"| `{one}` |" in pages["docs/reference/failures.md"] for one in FailureClass)
-    assert "| POST | `/api/awo/work-orders` |" in pages["docs/reference/api.md"]
-    assert "`awo_claims_total`" in pages["docs/reference/metrics.md"]
+    application = FastAPI()
+    application.include_router(router)
+    for path, methods in application.openapi()["paths"].items():
+        assert all(f"| {method.upper()} | `{path}` |" in pages["docs/reference/api.md"] for method in methods), path
+    # As the library tells them, whatever the page is made from; the times at which counters were born are left out.
+    told = re.findall(r"^# HELP (\w+?)(?<!_created) ", generate_latest(Catalogue().registry).decode(), re.MULTILINE)
+    assert len(told) > 15
+    assert not [name for name in told if f"`{name}`" not in pages["docs/reference/metrics.md"]]

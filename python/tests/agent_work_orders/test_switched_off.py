@@ -88,11 +88,21 @@ def test_whatever_else_the_variable_says_is_for_the_plugin_to_judge(told: str, t
     assert not nobody_switched_it_on({"ARCHON_AWO_ENABLED": told, "ARCHON_HOME": str(tmp_path)})
 
 
-@pytest.mark.parametrize("name", ["config/agent-settings.yaml", "config.yaml", "elsewhere/agent-settings.yaml"])
-def test_a_file_in_which_it_could_stand_is_for_the_plugin_to_read(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "variable"),
+    [
+        ("config/agent-settings.yaml", None),
+        ("config.yaml", None),
+        ("elsewhere/agent-settings.yaml", "AWO_CONFIG_DIR"),
+        ("elsewhere/agent-settings.yaml", "ARCHON_CONFIG_DIR"),
+    ],
+)
+def test_a_file_in_which_it_could_stand_is_for_the_plugin_to_read(
+    name: str, variable: str | None, tmp_path: Path
+) -> None:
     environ = {"ARCHON_HOME": str(tmp_path), "ARCHON_AWO_ENABLED": ""}
-    if name.startswith("elsewhere"):
-        environ["AWO_CONFIG_DIR"] = str(tmp_path / "elsewhere")
+    if variable is not None:
+        environ[variable] = str(tmp_path / "elsewhere")
     assert nobody_switched_it_on(environ)
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).touch()

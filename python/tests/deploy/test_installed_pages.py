@@ -1,5 +1,6 @@
 """Our pages inside Archon's: they compile by its rules, build beside its styles, and do there what they do here."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -13,11 +14,10 @@ from . import archon_v1
 ROOT = Path(__file__).parents[3]
 OURS = ROOT / "archon-ui-main"
 PROGRAMS = OURS / "node_modules" / ".bin"
-# Tests of ours that are run there: reading, writing, Archon's toasts, our portals.
+# Tests of ours that are run there: reading, writing, Archon's toasts, our dialogs.
 CHOSEN = (
     "features/agent-work-orders/services/client.test.ts",
     "features/agent-work-orders/views/WorkOrdersView.test.tsx",
-    "features/agent-work-orders/views/NewWorkOrderView.test.tsx",
     "features/settings/views/SettingsView.test.tsx",
 )
 # What those tests ask of the application around them, from Archon's own parts.
@@ -76,6 +76,7 @@ def run(pages: Path, program: str, *arguments: str) -> str:
     done = subprocess.run(
         [PROGRAMS / program, *arguments],
         cwd=pages,
+        env={**os.environ, "NO_COLOR": "1"},
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
@@ -83,6 +84,18 @@ def run(pages: Path, program: str, *arguments: str) -> str:
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     return done.stdout
+
+
+def parts(selector: str) -> list[str]:
+    """A list of selectors at its commas, those within brackets left alone."""
+    found, depth = [""], 0
+    for character in selector:
+        depth += {"(": 1, ")": -1}.get(character, 0)
+        if character == "," and depth == 0:
+            found.append("")
+        else:
+            found[-1] += character
+    return [" ".join(one.split()) for one in found]
 
 
 @pytest.mark.timeout(300)
@@ -95,18 +108,18 @@ def test_they_build_and_no_rule_of_theirs_reaches_archons_own_pages(pages: Path)
     run(pages, "vite", "build", "--logLevel", "warn", "--minify", "false")
     built = {path.name: path.read_text(encoding="utf-8") for path in (pages / "dist/assets").glob("*.css")}
     [ours] = [text for text in built.values() if ".awo" in text]
-    # Selectors stand at the outermost level or in a media query; declarations of properties begin with @.
-    selectors = re.findall(
-        r"^\s*([^\s@{}/][^{};]*?)\s*\{", re.sub(r"@keyframes[^{]*\{(?:[^{}]|\{[^}]*\})*\}", "", ours), re.M
-    )
+    # Tailwind's own start values of its variables are the same for everybody.
+    ours = re.sub(r"@layer properties \{.*?^\}$", "", ours, flags=re.MULTILINE | re.DOTALL)
+    ours = re.sub(r"@keyframes[^{]*\{(?:[^{}]|\{[^}]*\})*\}", "", ours)
+    selectors: list[str] = re.findall(r"^\s*([^\s@{};/][^{};]*?)\s*\{", ours, re.MULTILINE)
     reaching = [
         one
         for selector in selectors
-        for one in re.split(r",\s*(?![^(]*\))", selector)
-        if not re.match(r"(\.dark )?\.awo\b|#awo-portals$", one)
+        for one in parts(selector)
+        if not re.match(r"(:where\()?(\.dark )?\.awo\b|#awo-", one)
     ]
     assert len(selectors) > 200
-    assert reaching == []
+    assert not reaching, reaching
     assert "@layer theme" not in ours, "a variable of Archon's theme would get our value"
 
 
@@ -127,4 +140,4 @@ def test_their_tests_pass_there(pages: Path) -> None:
         "include: ['src/**/*.test.{ts,tsx}'], testTimeout: 30000, css: false } });\n"
     )
     said = run(pages, "vitest", "run", "--reporter", "dot")
-    assert re.search(r"Test Files +5 passed", said), said
+    assert re.search(r"Test Files +4 passed", said), said

@@ -11,7 +11,7 @@ import pytest
 from mcp import Client
 
 from src.agent_work_orders.rehearsal import Stage
-from tests.agent_work_orders.story.archon import CLAUDE, Archon, eventually, running_archon
+from tests.agent_work_orders.story.archon import CLAUDE, Archon, running_archon
 from tests.agent_work_orders.story.conftest import Play
 from tests.agent_work_orders.story.remote import Remote
 from tests.agent_work_orders.story.scripts import WRITES_HELLO, Json, bash, executing, says
@@ -160,7 +160,7 @@ def test_an_agent_of_ours_is_offered_the_tools_where_the_operator_wants_it(
         assert "not_found" in returned.payload["output"]
 
 
-def test_claude_code_files_an_order_by_these_tools(
+def test_claude_code_files_an_order_waits_reads_its_events_and_gets_the_pull_request(
     mcp_address: str, stage: Stage, remote: Remote, play: Play, tmp_path: Path
 ) -> None:
     filing = {
@@ -170,27 +170,61 @@ def test_claude_code_files_an_order_by_these_tools(
         "workflow_type": "quick_fix",
         "idempotency_key": remote.url,
     }
-    asking: Json = {
-        "name": "outer",
+    of_the_order = {"work_order_id": "{{group.order}}"}
+    files: Json = {
+        "name": "files",
         "match": "Have Archon do it.",
-        "turns": [{"tool": "mcp__archon__manage_work_order", "input": filing}, {"text": "Filed."}],
+        "turns": [{"tool": "mcp__archon__manage_work_order", "input": filing}, {"text": "{{last_tool_result}}"}],
         "after": "stop",
     }
-    play(asking, WRITES_HELLO)
-    configuration = tmp_path / "mcp.json"
+    follows: Json = {
+        "name": "follows",
+        "match": "What became of (?P<order>wo-[0-9a-f]+)",
+        "turns": [
+            # Each comes back at the next change, and at once when there will be none: an order has about ten.
+            *[{"tool": "mcp__archon__find_work_orders", "input": {**of_the_order, "wait_seconds": 45}}] * 15,
+            {
+                "tool": "mcp__archon__find_work_order_events",
+                "input": {**of_the_order, "kind": "pull_request_opened"},
+            },
+            {"text": "{{last_tool_result}}"},
+        ],
+        "after": "stop",
+    }
+    play(files, follows, WRITES_HELLO)
+
+    def claude(prompt: str) -> dict[str, Any]:
+        """What the last tool answered, which the scripted model says at the end."""
+        told = json.loads(told_by_claude(prompt, mcp_address, stage, tmp_path))
+        found: dict[str, Any] = json.loads(told["result"])  # a tool's text, as the program passes it on
+        assert found["success"], found
+        return found
+
+    order_id = claude("Have Archon do it.")["work_order"]["agent_work_order_id"]
+    [event] = claude(f"What became of {order_id}?")["events"]
+
+    [made] = remote.pull_requests()
+    assert made.state == "open"
+    assert event["payload"]["url"].endswith(f"/pull/{made.number}")
+
+
+def told_by_claude(prompt: str, mcp_address: str, stage: Stage, home: Path) -> str:
+    """The real program with our MCP server and the scripted model: its last words."""
+    configuration = home / "mcp.json"
     configuration.write_text(json.dumps({"mcpServers": {"archon": {"type": "http", "url": mcp_address}}}))
     command = [
-        os.environ.get("CLAUDE_CLI_PATH", str(CLAUDE)), "-p", "Have Archon do it.", "--output-format", "json",
-        "--mcp-config", str(configuration), "--strict-mcp-config", "--allowedTools", "mcp__archon__manage_work_order",
+        os.environ.get("CLAUDE_CLI_PATH", str(CLAUDE)), "-p", prompt, "--output-format", "json",
+        "--mcp-config", str(configuration), "--strict-mcp-config", "--allowedTools", "mcp__archon",
     ]  # fmt: skip
-    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **stage.environment()}
     said = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=90, stdin=subprocess.DEVNULL
+        command,
+        cwd=home,
+        env={"PATH": os.environ["PATH"], "HOME": str(home), **stage.environment()},
+        capture_output=True,
+        text=True,
+        timeout=90,
+        stdin=subprocess.DEVNULL,
     )
     assert said.returncode == 0, said.stdout + said.stderr
-
-    def pull_requests() -> list[Any]:
-        return list(remote.pull_requests())
-
-    [made] = eventually(pull_requests, within=60)
-    assert made.state == "open"
+    result: str = json.loads(said.stdout)["result"]
+    return result

@@ -8,13 +8,14 @@ import asyncio, threading
 from src.server.main import _watch_children_without_threads
 
 async def main():
+    _watch_children_without_threads()
     child = await asyncio.create_subprocess_exec("sleep", "60")
     print(threading.active_count())
     child.kill()
     print(await child.wait())
 
-_watch_children_without_threads()
-asyncio.run(main())
+with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:  # as uvicorn does: nobody is told of the loop
+    runner.run(main())
 """
 
 

@@ -41,7 +41,8 @@ class Child:
         stdin = self._process.stdin
         if stdin is None:
             raise ValueError("a child that is not fed has no input")
-        with suppress(anyio.BrokenResourceError):
+        # anyio 4.9 raises the system's own error.
+        with suppress(anyio.BrokenResourceError, ConnectionError):
             await stdin.send(text)
         await stdin.aclose()
 

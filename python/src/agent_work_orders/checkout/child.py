@@ -131,8 +131,8 @@ async def _feed(process: Process, data: bytes) -> None:
         return
     try:
         await process.stdin.send(data)
-    except (anyio.BrokenResourceError, anyio.ClosedResourceError):
-        pass  # it ended without reading all; its exit code says why
+    except (anyio.BrokenResourceError, anyio.ClosedResourceError, ConnectionError):
+        pass  # it ended without reading all; its exit code says why (anyio 4.9 raises the system's own error)
     finally:
         await process.stdin.aclose()
 

@@ -51,7 +51,7 @@ async def _feed(request: Request, process: Process, scope: anyio.CancelScope) ->
             try:
                 await process.stdin.send(message.get("body", b""))
                 more = message.get("more_body", False)
-            except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+            except (anyio.BrokenResourceError, anyio.ClosedResourceError, ConnectionError):
                 more = False  # git has heard enough; its answer says why
             if not more:
                 await process.stdin.aclose()

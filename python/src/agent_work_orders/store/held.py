@@ -123,7 +123,7 @@ def finish_step(tx: Transaction, claim: Claim, result: StepResult) -> None:
         return  # a repeated call: the first result stands
     tx.change(
         order,
-        cost_usd=order["cost_usd"] + result.cost_usd,
+        cost_usd=round(order["cost_usd"] + result.cost_usd, 6),
         input_tokens=order["input_tokens"] + result.input_tokens,
         output_tokens=order["output_tokens"] + result.output_tokens,
         next_step=result.step_order + 1 if success else order["next_step"],

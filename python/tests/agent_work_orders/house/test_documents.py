@@ -103,13 +103,23 @@ def test_every_verb_of_the_store_is_in_the_glossary() -> None:
     assert {f"ports.Store.{verb}" for verb in store_verbs()} <= pointed_at
 
 
+def slugs(text: str) -> set[str]:
+    """What a link may name of a page: its headings, as GitHub writes them."""
+    prose = re.sub(r"^```.*?^```\s*$", "", text, flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.+?)\s*$", prose, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 def test_every_relative_link_leads_somewhere() -> None:
     dead = []
     for document, text in repository.texts(".md"):
         if document.is_relative_to(PLUGIN / "commands"):
             continue  # prompts speak of another repository
         for target in LINK.findall(text):
-            path = target.partition("#")[0]
-            if path and not re.match(r"[a-z]+:", target) and not (document.parent / path).exists():
+            if re.match(r"[a-z]+:", target):
+                continue
+            name, _, heading = target.partition("#")
+            path = document.parent / name if name else document
+            if not path.exists() or (heading and heading not in slugs(path.read_text(encoding="utf-8"))):
                 dead.append(f"{relative(document)}: {target}")
     assert not dead

@@ -30,8 +30,15 @@ def test_no_file_holds(what: str) -> None:
     assert not found
 
 
-def test_there_are_four_sets_of_pins() -> None:
-    assert [path.stem for path in PINS] == ["check", "mcp", "runtime", "test"]
+def test_there_are_five_sets_of_pins() -> None:
+    assert [path.stem for path in PINS] == ["archon-v1", "check", "mcp", "runtime", "test"]
+
+
+def test_the_public_servers_set_has_its_versions() -> None:
+    theirs = (PYTHON / "requirements" / "archon-v1.in").read_text(encoding="utf-8")
+    wanted = re.findall(r"^[a-z0-9._-]+==\S+", theirs, re.MULTILINE)
+    pinned = re.findall(r"^[a-z0-9._-]+==\S+", (PYTHON / "requirements" / "archon-v1.txt").read_text(), re.MULTILINE)
+    assert {"fastapi==0.115.12", "starlette==0.45.3", "supabase==2.15.1", "anyio==4.9.0"} <= set(wanted) <= set(pinned)
 
 
 @pytest.mark.parametrize("path", PINS, ids=relative)
@@ -44,9 +51,11 @@ def test_pins_carry_hashes_and_no_address(path: Path) -> None:
     assert not loose
 
 
-def test_one_package_has_one_version_in_all_sets() -> None:
+def test_one_package_has_one_version_in_all_sets_of_ours() -> None:
     versions: dict[str, set[str]] = {}
     for path in PINS:
+        if path.stem == "archon-v1":
+            continue
         for name, version in re.findall(r"^([a-z0-9._-]+)==(\S+)", path.read_text(encoding="utf-8"), re.MULTILINE):
             versions.setdefault(name, set()).add(version)
     assert not {name: found for name, found in versions.items() if len(found) > 1}
