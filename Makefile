@@ -44,6 +44,15 @@ test: test-tools postgrest ui-packages ui $(CLI) ## Run every test and hold the 
 	@cd python && '$(BIN)/coverage' combine --quiet
 	cd python && '$(BIN)/coverage' report
 
+ARCHON_V1 := $(CURDIR)/.tools/archon-v1
+# A part that has something to say of each library: the API, the shared store, a whole order, and a stop amid one.
+PINS_PART := tests/agent_work_orders/api tests/agent_work_orders/contracts/test_supabase_store.py::TestOnTheNewestPostgres \
+	tests/agent_work_orders/story/test_story.py tests/agent_work_orders/story/test_restarts.py
+.PHONY: test-pins
+test-pins: postgrest $(CLI) ## Run the plugin's tests with the public Archon server's own versions, on Python 3.12 (PART=yes runs a part)
+	@VENV='$(ARCHON_V1)' PYTHON='$(PYTHON)' sh scripts/setup.sh archon-v1
+	cd python && '$(ARCHON_V1)/bin/python' -m pytest -n $(WORKERS) $(if $(PART),$(PINS_PART),tests/agent_work_orders) $(PYTEST_ARGS)
+
 .PHONY: check
 check: check-tools ui-packages ## Format, lint, types, import layers, and whether the documents are still true
 	cd python && '$(BIN)/ruff' format --check .
@@ -82,7 +91,7 @@ awo-restore: runtime ## Put a backup into an empty ARCHON_HOME and database (FRO
 	@cd python && exec '$(BIN)/python' -m src.agent_work_orders.backup restore '$(abspath $(FROM))'
 
 .PHONY: bench
-bench: test-tools postgrest $(CLI) ## Measure against the targets and write bench/results.json
+bench: test-tools postgrest ui $(CLI) ## Measure against the targets and write bench/results.json
 	@mkdir -p bench
 	cd python && exec '$(BIN)/python' -m bench
 

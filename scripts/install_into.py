@@ -1,8 +1,8 @@
 """`make install-into ARCHON=<checkout>` puts Agent Work Orders into a checkout of the public Archon v1, or out of it.
 
-Copies the plugin, its migration, its MCP tools, its pages and its compose override, adds ten lines to five files, and to
-`package.json` the packages that it lacks. What it did stands in `.agent-work-orders.json` there, by which it can be done
-again and undone. Needs nothing but Python.
+Copies the plugin, its migration, its MCP tools, its pages and its compose override, adds ten lines to five files, and
+to `package.json` the packages that it lacks. What it did stands in `.agent-work-orders.json` there, by which it can be
+done again and undone. Needs nothing but Python.
 """
 
 import argparse
@@ -124,7 +124,7 @@ class Checkout:
             try:
                 known = json.loads((root / MANIFEST).read_text(encoding="utf-8"))
                 self.files, self.lines = dict(known["files"]), dict(known["lines"])
-                self.folders, self.replaced = list(known["folders"]), dict(known["replaced"])
+                self.folders, self.replaced = list(known["folders"]), dict(known.get("replaced", {}))
             except (ValueError, KeyError, TypeError):
                 raise Refused(
                     f"{root / MANIFEST} cannot be read; restore it, or remove what was installed by hand."

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Sets up one of: runtime, test, check (Python packages), cli (the Claude Code command line), postgrest (the tests'
+# Sets up one of: runtime, test, check (Python packages), archon-v1 (those of the tests as the public Archon server has
+# them, on its Python; archon-v1-python only says which that would be), cli (the Claude Code command line), postgrest (the tests'
 # gateway to Postgres), ui-packages (what building and testing the pages takes), ui (the built pages), pages (the same
 # where Node is there; without it the server runs all the same), or browser (only says when there is none). `make` calls it.
 # Each set leaves a stamp with the checksum of what it was made from, so that doing it again costs next to nothing.
@@ -44,6 +45,10 @@ else:
 PY
 }
 
+is_python() { [ "$("$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)" = "$2" ]; }
+
+# Of one version only, where `only` says so.
+only=
 find_python() {
     if [ -n "$PYTHON" ]; then
         verdict=$(judge_python "$PYTHON")
@@ -55,9 +60,11 @@ find_python() {
         "${PYENV_ROOT:-${HOME:-/}/.pyenv}"/versions/3.1[123].*/bin/python; do
         case $candidate in /*) [ -e "$candidate" ] || continue ;; esac
         verdict=$(judge_python "$candidate")
+        [ "$verdict" = ok ] && [ -n "$only" ] && ! is_python "$candidate" "$only" && verdict="$candidate is no $only"
         [ "$verdict" = ok ] && { echo "$candidate"; return; }
         seen="$seen; $verdict"
     done
+    [ -z "$only" ] || fail "no Python $only found, which the public Archon server runs on; install it, or name it: make PYTHON=/path/to/python$only."
     fail "no Python 3.11 to 3.13 found (${seen#; }); install one, or name one: make PYTHON=/path/to/python."
 }
 
@@ -223,11 +230,13 @@ look_for_browser() {
 require_git
 case ${1:-} in
     runtime | test | check) install_packages "$1" ;;
+    archon-v1) only=3.12; install_packages "$1" ;;
+    archon-v1-python) only=3.12; find_python ;;
     cli) install_cli ;;
     postgrest) install_postgrest ;;
     ui-packages) install_ui_packages ;;
     ui) build_ui ;;
     pages) build_pages_if_possible ;;
     browser) look_for_browser ;;
-    *) fail "say what to set up: runtime, test, check, cli, postgrest, ui-packages, ui, pages or browser." ;;
+    *) fail "say what to set up: runtime, test, check, cli, postgrest, ui-packages, ui, pages, browser or archon-v1." ;;
 esac

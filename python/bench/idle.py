@@ -13,7 +13,7 @@ CPU_TARGET = 0.5
 RESIDENT_TARGET = 100.0
 ORDER_TARGET = 1.0
 # From the start to the first idle window: what a server does once is not what it does when idle.
-SETTLE = 2.0
+SETTLE = 5.0
 
 
 def measure(scale: Scale) -> list[Figure]:

@@ -164,5 +164,8 @@ function useOrders(search: string) {
     retry: false,
   });
   const looking = isFetching || settled !== search;
-  return { found: data ?? [], looking };
+  // Until the server answers: what of the last answer fits the new words.
+  const fits = ({ user_request }: { user_request: string }) =>
+    user_request.toLowerCase().includes(search.toLowerCase());
+  return { found: (data ?? []).filter((order) => !looking || fits(order)), looking };
 }

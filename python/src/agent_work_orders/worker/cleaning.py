@@ -74,7 +74,7 @@ class Cleaning:
         return known
 
     def _see(self, found: tuple[Kept, ...], orders: Mapping[str, WorkOrder]) -> None:
-        """In a thread, as all that goes through everything: there may be very much, and the loop has others to serve."""
+        """In a thread, as all that goes through everything: there may be much, and the loop has others to serve."""
         for kept in found:
             candidate = Candidate(kept, orders.get(kept.name) if kept.of_an_order else None)
             if not candidate.is_foreign:

@@ -19,6 +19,12 @@ interface DiffFilesProps {
 
 /** The changed files: a list beside the lines, or a choice above them where there is no room. */
 export function DiffFiles({ diff, wide, isViewed, onGo, split, onSplit }: DiffFilesProps) {
+  const sides = onSplit && (
+    <label htmlFor="side-by-side" className="flex shrink-0 items-center gap-2 text-xs">
+      <Checkbox id="side-by-side" checked={split} onCheckedChange={(on) => onSplit(on === true)} />
+      Side by side
+    </label>
+  );
   if (!wide) {
     return (
       <div className="flex items-center gap-2 border-line border-b p-2">
@@ -35,17 +41,13 @@ export function DiffFiles({ diff, wide, isViewed, onGo, split, onSplit }: DiffFi
           className="min-w-0 flex-1"
         />
         <Counts file={diff} />
+        {sides}
       </div>
     );
   }
   return (
     <nav aria-label="Changed files" className="w-64 shrink-0 overflow-y-auto border-line border-r p-2">
-      {onSplit && (
-        <label htmlFor="side-by-side" className="flex items-center gap-2 px-2 pt-1 pb-2 text-xs">
-          <Checkbox id="side-by-side" checked={split} onCheckedChange={(on) => onSplit(on === true)} />
-          Side by side
-        </label>
-      )}
+      {sides && <div className="px-2 pt-1 pb-2">{sides}</div>}
       <p className="flex justify-between px-2 py-1 text-muted text-xs">
         {plural(diff.files.length, "file")} <Counts file={diff} />
       </p>

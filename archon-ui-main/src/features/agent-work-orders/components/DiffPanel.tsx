@@ -131,10 +131,10 @@ function Diff({
 
   return (
     <div className="flex min-h-0 flex-1 flex-col">
-      <div className="flex min-h-0 flex-1 flex-col lg:flex-row">
+      <div className={cn("flex min-h-0 flex-1 flex-col", !split && "lg:flex-row")}>
         <DiffFiles
           diff={diff}
-          wide={wide}
+          wide={wide && !split}
           isViewed={isViewed}
           onGo={goTo}
           split={split}

@@ -21,7 +21,7 @@ export function ListFilters({ filter, onChange, repositories }: ListFiltersProps
         align="start"
         trigger={
           <Button>
-            <Filter size={16} aria-hidden />
+            <Filter size={16} aria-hidden className="hidden sm:block" />
             {filter.status.length === 0 ? "Any status" : filter.status.join(", ")}
           </Button>
         }

@@ -18,7 +18,7 @@ export function RequestField({ value, problem, onChange, onBlur }: RequestFieldP
         size="small"
         variant="ghost"
         aria-pressed={preview}
-        className="absolute -top-1 right-0"
+        className="absolute -top-1 right-0 pointer-coarse:-top-3"
         onClick={() => setPreview(!preview)}
       >
         {preview ? "Write" : "Preview"}

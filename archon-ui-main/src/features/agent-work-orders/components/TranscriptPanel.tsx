@@ -150,8 +150,8 @@ export function TranscriptPanel({ orderId, journal, grows, step, goTo }: Transcr
         <div className="relative w-full" style={{ height: total }}>
           {/* Moved by `top`: rows that stay keep their place in what is painted, and a transform would paint all anew. */}
           <div
-            // What passes under a resting pointer is not pointed at.
-            className={cn("absolute inset-x-0", virtual.isScrolling && "pointer-events-none")}
+            // What passes under a resting pointer is not pointed at; while it follows it moves always, and can be clicked.
+            className={cn("absolute inset-x-0", virtual.isScrolling && !following && "pointer-events-none")}
             style={{ top: first }}
           >
             {items.map((item) => {

@@ -2,7 +2,7 @@ import { useWindowVirtualizer } from "@tanstack/react-virtual";
 import { type KeyboardEvent, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
 import { useNavigate } from "react-router-dom";
 import { type ListedOrder, matches } from "../hooks/useWorkOrders";
-import { useMediaQuery } from "../host";
+import { cn, useMediaQuery } from "../host";
 import type { ListFilter } from "../services/workOrderService";
 import { isTerminal } from "../types";
 import { WorkOrderRow } from "./WorkOrderRow";
@@ -103,7 +103,11 @@ export function WorkOrderList({ orders, filter, selected, onSelected, onNearEnd,
       ref={holder}
       role="list"
       aria-label="Work orders"
-      className="relative overflow-hidden rounded-lg border border-line bg-card"
+      // What passes under a resting pointer is not pointed at.
+      className={cn(
+        "relative overflow-hidden rounded-lg border border-line bg-card",
+        virtual.isScrolling && "pointer-events-none",
+      )}
       style={{ height: virtual.getTotalSize() }}
       onKeyDown={(event) => {
         const target = event.target as HTMLElement;

@@ -179,7 +179,7 @@ function Order({ order, opened }: { order: WorkOrderDetail; opened: Journal }) {
         <Tabs
           value={part}
           onValueChange={(next) => setPart(next as Part)}
-          className="flex h-[75dvh] min-h-0 min-w-0 flex-col overflow-hidden rounded-lg border border-line bg-card lg:h-auto"
+          className="flex h-[66dvh] min-h-0 min-w-0 flex-col overflow-hidden rounded-lg border border-line bg-card lg:h-auto"
         >
           <TabsList aria-label="Parts of the work order">
             <Tab value="transcript">Transcript</Tab>

@@ -3,7 +3,8 @@ import { setting, TEXT } from "../views/settingsPage.fixture";
 import { boundsOf, changesOf, groupOf, labelOf, problemOf, settingValue } from "./settingRules";
 
 test("a name reads as words", () => {
-  expect(["max_cost_usd", "claude_cli_path", "archive_s3_bucket"].map(labelOf)).toEqual([
+  expect(["github_api_url", "max_cost_usd", "claude_cli_path", "archive_s3_bucket"].map(labelOf)).toEqual([
+    "GitHub API URL",
     "Max cost USD",
     "Claude CLI path",
     "Archive S3 bucket",

@@ -26,7 +26,9 @@ const CAPITALS = new Set(["api", "cli", "gb", "mb", "mcp", "s3", "url", "usd"]);
 
 /** "max_cost_usd" as "Max cost USD". */
 export function labelOf(name: string): string {
-  const words = name.split("_").map((word) => (CAPITALS.has(word) ? word.toUpperCase() : word));
+  const words = name
+    .split("_")
+    .map((word) => (CAPITALS.has(word) ? word.toUpperCase() : word.replace("github", "GitHub")));
   const label = words.join(" ");
   return label.charAt(0).toUpperCase() + label.slice(1);
 }

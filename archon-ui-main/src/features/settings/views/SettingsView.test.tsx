@@ -56,7 +56,7 @@ describe("settings", () => {
 
   test("out of the page's reach say so, and a secret one never shows its value", async () => {
     at("network");
-    const url = await screen.findByRole("group", { name: "Github API URL" });
+    const url = await screen.findByRole("group", { name: "GitHub API URL" });
     expect(described(url)).toMatch(/set AWO_GITHUB_API_URL on the server.*agent-settings\.yaml:3/);
     expect(described(screen.getByRole("group", { name: "API token" }))).toMatch(/set, never shown/);
   });
