@@ -10,6 +10,7 @@ from ..agent_work_orders.story.conftest import Play, StartArchon
 from ..agent_work_orders.story.remote import Remote
 from ..agent_work_orders.story.scripts import bash, executing, in_step, says
 from .conftest import Visit
+from .pages import ends
 
 REQUEST = "# Write hello.txt\n\nWith **one** friendly word in it."
 
@@ -107,7 +108,7 @@ def test_from_the_first_start_over_the_settings_to_a_pull_request_and_its_follow
     approve = question.get_by_role("button", name="Approve")
     expect(approve).to_be_visible()
     approve.click()
-    expect(page.get_by_role("heading", level=1).locator("xpath=..")).to_contain_text("completed")
+    ends(page, "completed")
     order.completed()
     assert remote.read(branch, "hello.txt") == "good day"
     assert len(remote.pull_requests()) == 1
