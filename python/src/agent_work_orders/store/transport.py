@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 CALLS_AT_ONCE = 8
 CONNECT_SECONDS, READ_SECONDS, POOL_SECONDS = 2.0, 10.0, 5.0
 PAUSES = (0.2, 0.5, 1.0, 2.0)
+# What the client makes of an answer that is no JSON, such as a gateway's page; no function answers with just these.
+_ERROR = frozenset({"message", "code", "hint", "details"})
 # No call is tried again when it has taken so long already.
 REPEAT_WITHIN = 12.0
 
@@ -83,7 +85,7 @@ class Transport:
             try:
                 answer: Any = await self._client.rpc(function, arguments).execute()
             except APIError as error:
-                if isinstance(error.__cause__, ValidationError):
+                if isinstance(error.__cause__, ValidationError) and set(error.json()) - _ERROR:
                     # postgrest 1.0 takes every answer that has a `message` for an error; the function went well.
                     return None, error.json()
                 return trouble_of(function, str(error.code), str(error.message), str(error.details)), None

@@ -17,7 +17,7 @@ from .processes import processes_of
 from .remote import Remote
 from .scripts import bash, executing, in_step, says
 
-LEASE = 5
+LEASE = 8
 STEPS = ["create-branch", "planning", "execute", "prp-review", "commit", "create-pr"]
 
 
