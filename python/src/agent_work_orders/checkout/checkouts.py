@@ -181,12 +181,11 @@ class GitCheckouts:
 
     async def unshare(self, order_id: str, repository: Repository, token: str | None) -> None:
         """See ports.Checkouts."""
-        mirror = self._mirror(repository)
-        if not await run_sync(mirror.path.is_dir):
+        hidden = HiddenRef(self._runner, self._mirror(repository), order_id)
+        if not await run_sync(hidden.is_known):
             return
         with disk.storage_failures():
             await run_sync(self._runner.prepare)
-            hidden = HiddenRef(self._runner, mirror, order_id)
             await following(self._runner, self._remote(repository, token), hidden.delete, logger.info)
 
     async def diff(self, order: WorkOrder, repository: Repository) -> Diff:

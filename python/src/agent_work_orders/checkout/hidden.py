@@ -35,6 +35,10 @@ class HiddenRef:
         self.name = f"refs/awo/{order_id}/head"
         self._git, self._mirror, self._order_id = git, mirror, order_id
 
+    def is_known(self) -> bool:
+        """Whether there is one as far as we know."""
+        return self._known is not None
+
     @property
     def _known(self) -> str | None:
         return self._mirror.ref(self._order_id, "shared")

@@ -15,7 +15,7 @@ from .resolve import Resolution, resolve
 
 logger = logging.getLogger("archon.awo")
 
-FILES_EVERY = 1.0
+FILES_EVERY = 2.0
 STORED_EVERY = 3.0
 
 

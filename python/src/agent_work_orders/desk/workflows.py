@@ -19,7 +19,7 @@ from .files import BrokenFile, compose
 
 logger = logging.getLogger("archon.awo")
 
-LOOK_EVERY = 2.0
+LOOK_EVERY = 3.0
 MAX_FILES = 100
 MAX_SIZE = 64 * 1024
 MAX_TEXT = 500
