@@ -9,7 +9,8 @@ from . import agents, scratch
 from .agents import Starts
 from .figures import Figure, milliseconds, ratio
 from .scale import Scale
-from .server import ORDER_WITHIN, Broken, Server, open_server, open_stage
+from .server import Server, open_server, open_stage
+from .start import time_start
 
 TARGET = 1.1
 
@@ -43,20 +44,8 @@ def _in_turns(folder: Path, starts: Starts, server: Server, addresses: list[str]
     ours, plain = [], []
     for address in addresses:
         plain.append(_clone(folder, address))
-        ours.append(_start(starts, server, address))
+        ours.append(time_start(starts, server, address))
     return ours[1:], plain[1:]
-
-
-def _start(starts: Starts, server: Server, address: str) -> float:
-    """Seconds from the acceptance of an order to the start of its agent."""
-    client = server.client()
-    os.sync()  # what was written before is nobody's burden now
-    order_id, accepted_at = client.file(address)
-    started, heard_at = starts.wait(ORDER_WITHIN)
-    if started != order_id:
-        raise Broken(f"{started} started instead of {order_id}")
-    client.wait(order_id)
-    return heard_at - accepted_at
 
 
 def _clone(folder: Path, address: str) -> float:

@@ -40,16 +40,16 @@ def _measure_tree(
     """
     bare, address = scratch.repository(tree), stage.address(tree.name)
     small_enough, clones = tree is not scale.many, tree is scale.medium
-    _start(starts, warm, address)
+    time_start(starts, warm, address)
     if small_enough:
-        _start(starts, fetching, address)
+        time_start(starts, fetching, address)
     shared, single, ours, fetched, cloned = [], [], [], [], []
     for _ in range(scale.repeats):
         shared.append(_shared_clone(folder, bare))
-        ours.append(_start(starts, warm, address))
+        ours.append(time_start(starts, warm, address))
         if small_enough:
             single.append(_clone(folder, "--shared", str(bare)))
-            fetched.append(_start(starts, fetching, address))
+            fetched.append(time_start(starts, fetching, address))
         if clones:
             cloned.append(_clone(folder, address))
     what = f"{tree.files:,} files"
@@ -77,7 +77,7 @@ def _measure_tree(
     return figures
 
 
-def _start(starts: Starts, server: Server, address: str) -> float:
+def time_start(starts: Starts, server: Server, address: str) -> float:
     """Seconds from the acceptance of an order to the start of its agent."""
     client = server.client()
     os.sync()  # what was written before is nobody's burden now
