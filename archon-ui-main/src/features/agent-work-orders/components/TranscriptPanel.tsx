@@ -5,7 +5,7 @@ import { type FindState, useFind } from "../hooks/useFind";
 import { useFollow } from "../hooks/useFollow";
 import { Button, cn, count, Empty, Problem, Skeleton } from "../host";
 import type { JournalState } from "../services/journal";
-import { fold, isBad, type Row, type ShownRow } from "../utils/transcript";
+import { fold, isBad, keyOf, type ShownRow } from "../utils/transcript";
 import { FindBar } from "./FindBar";
 import { TextSheet, type WholeText } from "./TextSheet";
 import { TranscriptRow } from "./TranscriptRow";
@@ -23,14 +23,14 @@ interface TranscriptPanelProps {
 /** Everything that happened, as it happens: followed, or read in peace. */
 export function TranscriptPanel({ orderId, journal, grows, step, goTo }: TranscriptPanelProps) {
   const scroller = useRef<HTMLElement>(null);
-  const [toggled, setToggled] = useState<ReadonlyMap<string, boolean>>(new Map());
+  const [toggled, setToggled] = useState<ReadonlyMap<number, boolean>>(new Map());
   const [marked, setMarked] = useState<number | null>(null);
   const [whole, setWhole] = useState<WholeText | null>(null);
   const find = useFind(journal.rows, step);
   const { following, pause, resume, toEnd } = useFollow(scroller, goTo === null);
 
   const openGroups = useMemo(
-    () => new Set([...toggled].filter(([key, open]) => open && key.startsWith("g")).map(([key]) => key)),
+    () => new Set([...toggled].filter(([key, open]) => open && key < 0).map(([key]) => -key)),
     [toggled],
   );
   const shown = useMemo(
@@ -39,7 +39,7 @@ export function TranscriptPanel({ orderId, journal, grows, step, goTo }: Transcr
   );
   const focused = useRef<number | null>(null);
   // Another function would have all rows measured anew at every frame.
-  const getItemKey = useCallback((index: number) => shown[index]?.key ?? index, [shown]);
+  const getItemKey = useCallback((index: number) => keyAt(shown, index), [shown]);
   const virtual = useVirtualizer({
     count: shown.length,
     getScrollElement: () => scroller.current,
@@ -69,7 +69,7 @@ export function TranscriptPanel({ orderId, journal, grows, step, goTo }: Transcr
       if (at < 0) return false;
       pause();
       const row = shown[at];
-      if (row?.row === "group") setToggled((before) => new Map(before).set(row.key, true));
+      if (row?.row === "group") setToggled((before) => new Map(before).set(keyOf(row), true));
       setMarked(seq);
       virtual.scrollToIndex(at, { align: "center" });
       return true;
@@ -82,14 +82,14 @@ export function TranscriptPanel({ orderId, journal, grows, step, goTo }: Transcr
   useEffect(() => {
     if (goTo && reached.current !== goTo.times && jump(goTo.seq)) reached.current = goTo.times;
   }, [goTo, jump]);
-  const current = find.current?.seq;
+  const current = find.current?.event.seq;
   // biome-ignore lint/correctness/useExhaustiveDependencies: only another match is worth a jump
   useEffect(() => {
     if (current !== undefined) jump(current);
   }, [current, find.turn]);
 
   const onToggle = useCallback(
-    (key: string, open: boolean) => {
+    (key: number, open: boolean) => {
       pause();
       setToggled((before) => new Map(before).set(key, open));
     },
@@ -98,8 +98,8 @@ export function TranscriptPanel({ orderId, journal, grows, step, goTo }: Transcr
   const closeWhole = useCallback(() => setWhole(null), []);
   const nextBad = () => {
     const from = marked ?? 0;
-    const bad = shown.find((row) => row.seq > from && isBad(row)) ?? shown.find(isBad);
-    if (bad) jump(bad.seq);
+    const bad = shown.find((row) => row.event.seq > from && isBad(row)) ?? shown.find(isBad);
+    if (bad) jump(bad.event.seq);
   };
   const press = (event: KeyboardEvent) => {
     if (event.target instanceof HTMLInputElement) return;
@@ -167,8 +167,8 @@ export function TranscriptPanel({ orderId, journal, grows, step, goTo }: Transcr
                 >
                   <TranscriptRow
                     row={row}
-                    open={toggled.get(row.key) ?? isBad(row)}
-                    marked={row.seq === marked}
+                    open={toggled.get(keyOf(row)) ?? isBad(row)}
+                    marked={row.event.seq === marked}
                     onToggle={onToggle}
                     onWhole={setWhole}
                   />
@@ -202,7 +202,10 @@ function isApart(items: { index: number }[], index: number): boolean {
   return !items.some((item) => item.index === index - 1) && !items.some((item) => item.index === index + 1);
 }
 
-const guesses = new WeakMap<ShownRow, number>();
+const keyAt = (rows: readonly ShownRow[], index: number): number => {
+  const row = rows[index];
+  return row ? keyOf(row) : index;
+};
 
 /**
  * A guess by the text; the browser's measure takes its place as soon as the row is on the page. The better the guess,
@@ -210,10 +213,9 @@ const guesses = new WeakMap<ShownRow, number>();
  */
 function estimate(row: ShownRow | undefined): number {
   if (row?.row === "note") return 28;
-  if (row?.row !== "text") return row?.row === "step" && row.status === null ? 40 : 32;
-  const known = guesses.get(row) ?? heightOf(row.text);
-  guesses.set(row, known);
-  return known;
+  if (row?.row !== "text") return row?.row === "step" && row.event.kind === "step_started" ? 40 : 32;
+  row.guess ||= heightOf(row.event.payload.text);
+  return row.guess;
 }
 
 /** Of Markdown in the column that it is shown in: lines of prose wrap, empty ones part paragraphs, code is denser. */
@@ -236,7 +238,7 @@ function indexOfSeq(rows: readonly ShownRow[], seq: number): number {
   let found = -1;
   while (low <= high) {
     const middle = (low + high) >> 1;
-    if ((rows[middle] as Row).seq <= seq) {
+    if ((rows[middle] as ShownRow).event.seq <= seq) {
       found = middle;
       low = middle + 1;
     } else high = middle - 1;
@@ -259,19 +261,19 @@ function useHeldPlace(
   first: number,
   following: boolean,
 ) {
-  const held = useRef<{ first: number; key: string | null; offset: number }>({ first, key: null, offset: 0 });
+  const held = useRef<{ first: number; key: number | null; offset: number }>({ first, key: null, offset: 0 });
   useLayoutEffect(() => {
     const element = scroller.current;
     if (!element) return;
     const before = held.current;
     if (!following && before.key !== null && first < before.first) {
-      const at = shown.findIndex((row) => row.key === before.key);
+      const at = shown.findIndex((row) => keyOf(row) === before.key);
       const start = virtual.measurementsCache[at]?.start;
       if (start !== undefined) element.scrollTop = start + before.offset;
     }
     // The element's own word would cost a layout at every frame.
     const at = virtual.scrollOffset ?? 0;
     const item = virtual.getVirtualItems().find((one) => one.end > at);
-    held.current = { first, key: item ? String(item.key) : null, offset: item ? at - item.start : 0 };
+    held.current = { first, key: item ? Number(item.key) : null, offset: item ? at - item.start : 0 };
   });
 }

@@ -12,7 +12,18 @@ import {
 } from "lucide-react";
 import { memo, type ReactNode, useState } from "react";
 import { Button, CopyButton, clockTime, cn, count, duration, exactTime, money, safeHref } from "../host";
-import { isBad, type ShownRow, type StepRow, type ToolRow } from "../utils/transcript";
+import {
+  type CheckRow,
+  callOf,
+  eventsOf,
+  isBad,
+  keyOf,
+  type ShownRow,
+  type StepRow,
+  secondsOf,
+  type TextRow,
+  type ToolRow,
+} from "../utils/transcript";
 import { LazyMarkdown } from "./LazyMarkdown";
 import { TerminalText } from "./TerminalText";
 import type { WholeText } from "./TextSheet";
@@ -21,7 +32,7 @@ const LONG_TEXT = 20_000;
 const MOST_LINES = 200;
 
 export interface RowActs {
-  onToggle: (key: string, open: boolean) => void;
+  onToggle: (key: number, open: boolean) => void;
   onWhole: (whole: WholeText) => void;
 }
 
@@ -60,7 +71,7 @@ function RowTools({ row, near }: { row: ShownRow; near: boolean }) {
         <span className="hidden items-center sm:flex">
           <CopyButton text={() => plainText(row)} label="Copy the text" />
           <CopyButton
-            text={() => JSON.stringify(row.events, null, 2)}
+            text={() => JSON.stringify(eventsOf(row), null, 2)}
             label="Copy as JSON"
             className="[&>svg]:hidden"
           />
@@ -68,12 +79,12 @@ function RowTools({ row, near }: { row: ShownRow; near: boolean }) {
         </span>
       )}
       <a
-        href={`#seq=${row.seq}`}
-        title={`${exactTime(row.at)} · line ${row.seq}`}
+        href={`#seq=${row.event.seq}`}
+        title={`${exactTime(row.event.at)} · line ${row.event.seq}`}
         className="tabular inline-flex min-h-6 items-center gap-1 hover:underline"
       >
         {near && <Link2 size={12} aria-hidden className="hidden sm:block" />}
-        {clockTime(row.at)}
+        {clockTime(row.event.at)}
       </a>
     </span>
   );
@@ -82,14 +93,20 @@ function RowTools({ row, near }: { row: ShownRow; near: boolean }) {
 function plainText(row: ShownRow): string {
   switch (row.row) {
     case "text":
+      return row.event.payload.text;
     case "note":
       return row.text;
-    case "tool":
-      return [row.tool, row.summary, row.output ?? ""].join("\n");
-    case "step":
-      return [row.name, row.text ?? "", row.error ?? ""].join("\n");
+    case "tool": {
+      const { tool, summary } = callOf(row);
+      return [tool, summary, row.returned?.payload.output ?? ""].join("\n");
+    }
+    case "step": {
+      const { event } = row;
+      if (event.kind === "step_started") return event.payload.step_name;
+      return [event.payload.step_name, event.payload.output ?? "", event.payload.error_message ?? ""].join("\n");
+    }
     case "check":
-      return `${row.payload.command}\n${row.payload.output_tail}`;
+      return `${row.event.payload.command}\n${row.event.payload.output_tail}`;
     case "group":
       return row.summary;
   }
@@ -98,49 +115,46 @@ function plainText(row: ShownRow): string {
 function bodyOf(row: ShownRow, open: boolean, acts: RowActs): ReactNode {
   switch (row.row) {
     case "text":
-      return <Speech text={row.text} artifactId={row.artifactId} rowKey={row.key} open={open} {...acts} />;
+      return <Speech row={row} open={open} {...acts} />;
     case "tool":
       return <Tool row={row} open={open} {...acts} />;
     case "group":
       return (
-        <Fold open={false} onToggle={() => acts.onToggle(row.key, true)}>
+        <Fold open={false} onToggle={() => acts.onToggle(keyOf(row), true)}>
           <span className="text-muted">{row.summary}</span>
         </Fold>
       );
     case "step":
       return <StepLine row={row} open={open} {...acts} />;
     case "check":
-      return (
-        <div className="flex flex-col gap-1">
-          <Fold open={open} onToggle={() => acts.onToggle(row.key, !open)}>
-            {row.payload.passed ? (
-              <CircleCheck size={16} aria-hidden className="shrink-0 text-completed" />
-            ) : (
-              <CircleX size={16} aria-hidden className="shrink-0 text-failed" />
-            )}
-            <span className="shrink-0 font-medium">{row.payload.passed ? "Check passed" : "Check failed"}</span>
-            <code className="min-w-0 truncate font-mono text-code">{row.payload.command}</code>
-            <Meta>
-              {row.payload.exit_code === null || row.payload.exit_code === undefined
-                ? "stopped"
-                : `exit ${row.payload.exit_code}`}{" "}
-              · {duration(row.payload.duration_seconds)}
-            </Meta>
-          </Fold>
-          {open && (
-            <Body
-              title={row.payload.command}
-              text={row.payload.output_tail}
-              artifactId={row.payload.artifact_id ?? null}
-              bad={!row.payload.passed}
-              onWhole={acts.onWhole}
-            />
-          )}
-        </div>
-      );
+      return <Check row={row} open={open} {...acts} />;
     case "note":
       return <Note row={row} />;
   }
+}
+
+function Check({ row, open, onToggle, onWhole }: { row: CheckRow; open: boolean } & RowActs) {
+  const { passed, command, exit_code, duration_seconds, output_tail, artifact_id } = row.event.payload;
+  return (
+    <div className="flex flex-col gap-1">
+      <Fold open={open} onToggle={() => onToggle(keyOf(row), !open)}>
+        {passed ? (
+          <CircleCheck size={16} aria-hidden className="shrink-0 text-completed" />
+        ) : (
+          <CircleX size={16} aria-hidden className="shrink-0 text-failed" />
+        )}
+        <span className="shrink-0 font-medium">{passed ? "Check passed" : "Check failed"}</span>
+        <code className="min-w-0 truncate font-mono text-code">{command}</code>
+        <Meta>
+          {exit_code === null || exit_code === undefined ? "stopped" : `exit ${exit_code}`} ·{" "}
+          {duration(duration_seconds)}
+        </Meta>
+      </Fold>
+      {open && (
+        <Body title={command} text={output_tail} artifactId={artifact_id ?? null} bad={!passed} onWhole={onWhole} />
+      )}
+    </div>
+  );
 }
 
 const NOTE_ICONS = { plain: Info, good: CircleCheck, bad: CircleX, person: MessageSquare, waiting: PauseCircle };
@@ -171,15 +185,9 @@ function Note({ row }: { row: Extract<ShownRow, { row: "note" }> }) {
   );
 }
 
-interface SpeechProps extends RowActs {
-  text: string;
-  artifactId: string | null;
-  rowKey: string;
-  open: boolean;
-}
-
 /** The agent's words. Very long ones stay plain until somebody wants them rendered: a page must not hang on them. */
-function Speech({ text, artifactId, rowKey, open, onToggle, onWhole }: SpeechProps) {
+function Speech({ row, open, onToggle, onWhole }: { row: TextRow; open: boolean } & RowActs) {
+  const { text, artifact_id: artifactId } = row.event.payload;
   const long = text.length > LONG_TEXT;
   return (
     <div className="flex flex-col gap-1 py-1">
@@ -190,7 +198,7 @@ function Speech({ text, artifactId, rowKey, open, onToggle, onWhole }: SpeechPro
       )}
       <span className="flex gap-2">
         {long && !open && (
-          <Button size="small" onClick={() => onToggle(rowKey, true)}>
+          <Button size="small" onClick={() => onToggle(keyOf(row), true)}>
             Render as Markdown
           </Button>
         )}
@@ -205,37 +213,39 @@ function Speech({ text, artifactId, rowKey, open, onToggle, onWhole }: SpeechPro
 }
 
 function Tool({ row, open, onToggle, onWhole }: { row: ToolRow; open: boolean } & RowActs) {
-  const running = row.output === null;
-  const given = open ? inputText(row) : null;
+  const { event, returned } = row;
+  const { tool, summary } = callOf(row);
+  const seconds = secondsOf(row);
+  const given = open && event.kind === "tool_used" ? inputText(event.payload.input, summary) : null;
   return (
     <div className="flex flex-col gap-1">
-      <Fold open={open} onToggle={() => onToggle(row.key, !open)}>
+      <Fold open={open} onToggle={() => onToggle(keyOf(row), !open)}>
         <Terminal size={14} aria-hidden className="shrink-0 text-muted" />
-        <span className="shrink-0 font-medium">{row.tool}</span>
-        <code className="min-w-0 truncate font-mono text-code" title={row.summary}>
-          {row.summary}
+        <span className="shrink-0 font-medium">{tool}</span>
+        <code className="min-w-0 truncate font-mono text-code" title={summary}>
+          {summary}
         </code>
         <Meta>
-          {running && <span className="text-running">running</span>}
-          {row.isError && <span className="text-failed">failed</span>}
-          {row.seconds !== null && ` ${duration(row.seconds)}`}
+          {!returned && <span className="text-running">running</span>}
+          {isBad(row) && <span className="text-failed">failed</span>}
+          {seconds !== null && ` ${duration(seconds)}`}
         </Meta>
       </Fold>
       {given && (
         <Body
-          title={`${row.tool}: input`}
+          title={`${tool}: input`}
           text={given}
-          artifactId={row.inputArtifactId}
+          artifactId={event.payload.artifact_id ?? null}
           bad={false}
           onWhole={onWhole}
         />
       )}
-      {open && row.output !== null && (
+      {open && returned && (
         <Body
-          title={`${row.tool} ${row.summary}`}
-          text={row.output}
-          artifactId={row.outputArtifactId}
-          bad={row.isError}
+          title={`${tool} ${summary}`}
+          text={returned.payload.output}
+          artifactId={returned.payload.artifact_id ?? null}
+          bad={returned.payload.is_error}
           onWhole={onWhole}
         />
       )}
@@ -244,12 +254,12 @@ function Tool({ row, open, onToggle, onWhole }: { row: ToolRow; open: boolean } 
 }
 
 /** What the tool was given, where its one line does not say it all. */
-function inputText(row: ToolRow): string | null {
-  if (row.input === null || row.input === undefined) return null;
-  if (typeof row.input === "string") return row.input === row.summary ? null : row.input;
-  const given = row.input as Record<string, unknown>;
+function inputText(input: unknown, summary: string): string | null {
+  if (input === null || input === undefined) return null;
+  if (typeof input === "string") return input === summary ? null : input;
+  const given = input as Record<string, unknown>;
   const names = Object.keys(given);
-  if (names.length === 1 && given[names[0] ?? ""] === row.summary) return null;
+  if (names.length === 1 && given[names[0] ?? ""] === summary) return null;
   return names
     .map((name) => {
       const value = given[name];
@@ -268,53 +278,52 @@ const STEP_WORDS = {
 };
 
 function StepLine({ row, open, onToggle, onWhole }: { row: StepRow; open: boolean } & RowActs) {
-  if (row.status === null) {
+  const { event } = row;
+  if (event.kind === "step_started") {
     return (
       <h2 className="flex items-center gap-2 pt-3 font-semibold">
         <span className="h-px w-4 bg-line" />
-        {row.name}
+        {event.payload.step_name}
         <span className="font-normal text-muted text-xs">
-          {row.agent === "claude" ? "by the agent" : "by the server"}
-          {row.attempt > 1 && `, attempt ${row.attempt}`}
+          {event.payload.agent_name === "claude" ? "by the agent" : "by the server"}
+          {event.attempt > 1 && `, attempt ${event.attempt}`}
         </span>
         <span className="h-px flex-1 bg-line" />
       </h2>
     );
   }
-  const said = [row.error, row.text].filter(Boolean).join("\n\n");
-  const colour = row.status === "completed" ? "text-completed" : row.status === "failed" ? "text-failed" : "text-muted";
+  const { step_name: name, status, error_message: error, output, artifact_id, permission_denials } = event.payload;
+  const cost = event.payload.cost_usd ?? 0;
+  const said = [error, output].filter(Boolean).join("\n\n");
+  const colour = status === "completed" ? "text-completed" : status === "failed" ? "text-failed" : "text-muted";
   const line = (
     <>
       <span className={cn("font-medium", colour)}>
-        {row.name} {STEP_WORDS[row.status]}
+        {name} {STEP_WORDS[status]}
       </span>
       <Meta>
-        {row.seconds !== null && duration(row.seconds)}
-        {row.cost > 0 && ` · ${money(row.cost)}`}
+        {duration(event.payload.duration_seconds)}
+        {cost > 0 && ` · ${money(cost)}`}
       </Meta>
     </>
   );
   return (
     <div className="flex flex-col gap-1">
       {said ? (
-        <Fold open={open} onToggle={() => onToggle(row.key, !open)}>
+        <Fold open={open} onToggle={() => onToggle(keyOf(row), !open)}>
           {line}
         </Fold>
       ) : (
         <span className="flex gap-2 pl-6">{line}</span>
       )}
-      {row.error && !open && <p className="pl-6 text-failed">{row.error}</p>}
+      {error && !open && <p className="pl-6 text-failed">{error}</p>}
       {open && (
-        <Body
-          title={row.name}
-          text={said}
-          artifactId={row.artifactId}
-          bad={row.status === "failed"}
-          onWhole={onWhole}
-        />
+        <Body title={name} text={said} artifactId={artifact_id ?? null} bad={status === "failed"} onWhole={onWhole} />
       )}
-      {row.denied.length > 0 && (
-        <p className="pl-6 text-muted text-xs">It asked for these tools and was denied: {row.denied.join(", ")}</p>
+      {permission_denials && permission_denials.length > 0 && (
+        <p className="pl-6 text-muted text-xs">
+          It asked for these tools and was denied: {permission_denials.join(", ")}
+        </p>
       )}
     </div>
   );

@@ -37,7 +37,8 @@ export function useFind(all: readonly Row[], step: number | null) {
 
   const filtered = kind !== "all" || step !== null;
   const rows = useMemo(
-    () => (filtered ? all.filter((row) => isOfKind(row, kind) && (step === null || row.step === step)) : all),
+    () =>
+      filtered ? all.filter((row) => isOfKind(row, kind) && (step === null || row.event.step_order === step)) : all,
     [all, filtered, kind, step],
   );
   const found = useMemo(() => (wanted ? rows.filter((row) => wordsOf(row).includes(wanted)) : []), [rows, wanted]);

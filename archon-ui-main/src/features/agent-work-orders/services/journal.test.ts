@@ -54,7 +54,7 @@ class Server {
 }
 
 const journalOf = (server: Server) => new Journal("wo-1", server.hub, server, () => Promise.resolve());
-const seqs = (journal: Journal) => journal.read().rows.map((row) => row.seq);
+const seqs = (journal: Journal) => journal.read().rows.map((row) => row.event.seq);
 const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, at) => from + at);
 const paint = () => vi.advanceTimersByTimeAsync(50);
 

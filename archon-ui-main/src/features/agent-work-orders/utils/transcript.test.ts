@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { approvedJournal, failedJournal } from "@/test/journals";
 import type { JournalEvent } from "../types";
-import { fold, isBad, Transcript, toolSummary, transcriptOf } from "./transcript";
+import { callOf, eventsOf, fold, isBad, keyOf, secondsOf, Transcript, toolSummary, transcriptOf } from "./transcript";
 
 const { events } = approvedJournal;
 
@@ -18,8 +18,9 @@ const result = (id: string, isError = false) =>
 describe("the transcript of a recorded journal", () => {
   test("has a row for everything a person would ask for, in its order", () => {
     const rows = transcriptOf(events);
-    expect(rows.map((row) => row.seq)).toEqual([...rows.map((row) => row.seq)].sort((a, b) => a - b));
-    const kinds = new Set(rows.flatMap((row) => row.events.map(({ kind }) => kind)));
+    const seqs = rows.map((row) => row.event.seq);
+    expect(seqs).toEqual(seqs.toSorted((a, b) => a - b));
+    const kinds = new Set(rows.flatMap((row) => eventsOf(row).map(({ kind }) => kind)));
     for (const { kind } of events) {
       if (!["usage_counted", "order_claimed"].includes(kind)) expect(kinds).toContain(kind);
     }
@@ -28,7 +29,7 @@ describe("the transcript of a recorded journal", () => {
   test("puts what came back into the row of its call", () => {
     const tools = transcriptOf(events).filter((row) => row.row === "tool");
     expect(tools).toHaveLength(events.filter(({ kind }) => kind === "tool_used").length);
-    expect(tools.every((row) => row.output !== null && row.seconds !== null)).toBe(true);
+    expect(tools.every((row) => row.returned !== null && secondsOf(row) !== null)).toBe(true);
   });
 
   test("grown event by event it is the same as made at once", () => {
@@ -66,8 +67,14 @@ describe("the transcript of a recorded journal", () => {
     const before = transcript.rows;
     transcript.append(events.slice(60));
     const changed = before.filter((row, at) => transcript.rows[at] !== row);
-    expect(changed.every((row) => row.row === "tool" && row.output === null)).toBe(true);
+    expect(changed.every((row) => row.row === "tool" && row.returned === null)).toBe(true);
     expect(transcript.rows).not.toBe(before);
+  });
+
+  test("holds the events themselves, and of none of them a copy", () => {
+    const held = transcriptOf(events).flatMap(eventsOf);
+    expect(held.every((event) => events.includes(event))).toBe(true);
+    expect(new Set(held).size).toBe(held.length);
   });
 
   test("tells what people said as theirs", () => {
@@ -90,7 +97,11 @@ describe("what an older page does not know", () => {
   });
 
   test("a result whose call is not here stands alone", () => {
-    expect(transcriptOf([result("lost")])[0]).toMatchObject({ row: "tool", tool: "result", output: "fine" });
+    const lost = result("lost");
+    const [row] = transcriptOf([lost]);
+    expect(row).toMatchObject({ row: "tool", returned: { payload: { output: "fine" } } });
+    expect(row?.row === "tool" && callOf(row).tool).toBe("result");
+    expect(row && eventsOf(row)).toEqual([lost]);
   });
 });
 
@@ -111,12 +122,17 @@ describe("folding", () => {
     expect(larger).not.toBe(before);
   });
 
+  test("a group and its first call are told apart", () => {
+    const keys = [...fold(three, Number.POSITIVE_INFINITY, new Set()), ...three].map(keyOf);
+    expect(new Set(keys).size).toBe(keys.length);
+  });
+
   test("nothing folds that is newer than the page's opening", () => {
-    expect(fold(three, 0, new Set())).toEqual(three);
+    expect(fold(three, 0, new Set())).toBe(three);
   });
 
   test("a group that was opened stays apart", () => {
-    expect(fold(three, Number.POSITIVE_INFINITY, new Set([`g${three[0]?.seq}`]))).toEqual(three);
+    expect(fold(three, Number.POSITIVE_INFINITY, new Set([three[0]?.event.seq ?? 0]))).toEqual(three);
   });
 
   test("a failed call is never hidden in a group", () => {

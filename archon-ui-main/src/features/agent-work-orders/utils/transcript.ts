@@ -1,56 +1,35 @@
 /** From a journal's events to the rows of a transcript. Pure. */
-import type { EventOf, JournalEvent, StepStatus } from "../types";
+import type { EventKind, EventOf, JournalEvent } from "../types";
 
-interface RowHead {
-  /** Stable for the life of the row. */
-  key: string;
-  seq: number;
-  at: string;
-  step: number | null;
-  attempt: number;
-  /** What it comes from, for "copy as JSON" and for the search. */
-  events: JournalEvent[];
+/**
+ * A row is a view of its event, which holds everything already: of thousands of rows nothing is kept twice, and what
+ * can be told from the event is told when the row is drawn.
+ */
+interface RowOf<K extends EventKind> {
+  event: EventOf<K>;
 }
 
-export interface TextRow extends RowHead {
+export interface TextRow extends RowOf<"agent_spoke"> {
   row: "text";
-  text: string;
-  artifactId: string | null;
+  /** Room for the list's guess of its height, in pixels; 0 until it is guessed. */
+  guess: number;
 }
 
-export interface ToolRow extends RowHead {
+export interface ToolRow extends RowOf<"tool_used" | "tool_returned"> {
   row: "tool";
-  tool: string;
-  summary: string;
-  input: unknown;
-  /** Null until it came back. */
-  output: string | null;
-  isError: boolean;
-  seconds: number | null;
-  inputArtifactId: string | null;
-  outputArtifactId: string | null;
+  /** Null until it came back. What came back from a call that is not here is its own event. */
+  returned: EventOf<"tool_returned"> | null;
 }
 
-export interface StepRow extends RowHead {
+export interface StepRow extends RowOf<"step_started" | "step_finished"> {
   row: "step";
-  name: string;
-  agent: string;
-  /** Null while it runs: this row is its beginning. */
-  status: StepStatus | null;
-  seconds: number | null;
-  cost: number;
-  text: string | null;
-  error: string | null;
-  denied: string[];
-  artifactId: string | null;
 }
 
-export interface CheckRow extends RowHead {
+export interface CheckRow extends RowOf<"check_run"> {
   row: "check";
-  payload: EventOf<"check_run">["payload"];
 }
 
-export interface NoteRow extends RowHead {
+export interface NoteRow extends RowOf<EventKind> {
   row: "note";
   tone: "plain" | "good" | "bad" | "person" | "waiting";
   text: string;
@@ -59,7 +38,7 @@ export interface NoteRow extends RowHead {
   minor: boolean;
 }
 
-export interface GroupRow extends RowHead {
+export interface GroupRow extends RowOf<"tool_used" | "tool_returned"> {
   row: "group";
   tools: ToolRow[];
   summary: string;
@@ -67,6 +46,13 @@ export interface GroupRow extends RowHead {
 
 export type Row = TextRow | ToolRow | StepRow | CheckRow | NoteRow;
 export type ShownRow = Row | GroupRow;
+
+/** Stable for the life of the row; a group's is not that of its first call, which can stand alone again. */
+export const keyOf = (row: ShownRow): number => (row.row === "group" ? -row.event.seq : row.event.seq);
+
+/** What a row comes from. */
+export const eventsOf = (row: Row): JournalEvent[] =>
+  row.row === "tool" && row.returned && row.returned !== row.event ? [row.event, row.returned] : [row.event];
 
 /** Kinds that the transcript leaves out: the timeline and the header tell them better. */
 const SILENT: ReadonlySet<string> = new Set([
@@ -106,7 +92,7 @@ export class Transcript {
     older.append(events);
     const gone = new Set<number>();
     for (const [id, at] of this.strays) {
-      const [event] = this.rows[at]?.events ?? [];
+      const event = this.rows[at]?.event;
       if (event?.kind !== "tool_returned" || !older.close(event)) continue;
       gone.add(at);
       this.strays.delete(id);
@@ -136,89 +122,27 @@ export class Transcript {
     const at = this.open.get(event.payload.tool_use_id);
     const used = at === undefined ? undefined : this.rows[at];
     if (at === undefined || used?.row !== "tool") return false;
-    this.rows[at] = {
-      ...used,
-      output: event.payload.output,
-      isError: event.payload.is_error,
-      seconds: Math.max(0, (Date.parse(event.at) - Date.parse(used.at)) / 1000),
-      outputArtifactId: event.payload.artifact_id ?? null,
-      events: [...used.events, event],
-    };
+    this.rows[at] = { ...used, returned: event };
     this.open.delete(event.payload.tool_use_id);
     return true;
   }
 }
 
 function rowOf(event: JournalEvent): Row {
-  const head: RowHead = {
-    key: String(event.seq),
-    seq: event.seq,
-    at: event.at,
-    step: event.step_order ?? null,
-    attempt: event.attempt,
-    events: [event],
-  };
   switch (event.kind) {
     case "agent_spoke":
-      return { ...head, row: "text", text: event.payload.text, artifactId: event.payload.artifact_id ?? null };
+      return { row: "text", event, guess: 0 };
     case "tool_used":
-      return {
-        ...head,
-        row: "tool",
-        tool: event.payload.tool,
-        summary: toolSummary(event.payload.input),
-        input: event.payload.input,
-        output: null,
-        isError: false,
-        seconds: null,
-        inputArtifactId: event.payload.artifact_id ?? null,
-        outputArtifactId: null,
-      };
+      return { row: "tool", event, returned: null };
     case "tool_returned":
-      return {
-        ...head,
-        row: "tool",
-        tool: "result",
-        summary: "of a call before this part of the journal",
-        input: null,
-        output: event.payload.output,
-        isError: event.payload.is_error,
-        seconds: null,
-        inputArtifactId: null,
-        outputArtifactId: event.payload.artifact_id ?? null,
-      };
+      return { row: "tool", event, returned: event };
     case "step_started":
-      return {
-        ...head,
-        row: "step",
-        name: event.payload.step_name,
-        agent: event.payload.agent_name,
-        status: null,
-        seconds: null,
-        cost: 0,
-        text: null,
-        error: null,
-        denied: [],
-        artifactId: null,
-      };
     case "step_finished":
-      return {
-        ...head,
-        row: "step",
-        name: event.payload.step_name,
-        agent: "",
-        status: event.payload.status,
-        seconds: event.payload.duration_seconds,
-        cost: event.payload.cost_usd ?? 0,
-        text: event.payload.output ?? null,
-        error: event.payload.error_message ?? null,
-        denied: event.payload.permission_denials ?? [],
-        artifactId: event.payload.artifact_id ?? null,
-      };
+      return { row: "step", event };
     case "check_run":
-      return { ...head, row: "check", payload: event.payload };
+      return { row: "check", event };
     default:
-      return { ...head, row: "note", ...noteOf(event) };
+      return { row: "note", event, ...noteOf(event) };
   }
 }
 
@@ -311,6 +235,19 @@ function unknownNote(event: { kind: string; payload?: unknown }): Note {
   return note(`${event.kind.replaceAll("_", " ")} ${JSON.stringify(payload)}`.slice(0, 500), "plain", { minor: true });
 }
 
+/** A call's name and what it was given, on one line. */
+export function callOf({ event }: ToolRow): { tool: string; summary: string } {
+  return event.kind === "tool_used"
+    ? { tool: event.payload.tool, summary: toolSummary(event.payload.input) }
+    : { tool: "result", summary: "of a call before this part of the journal" };
+}
+
+/** Seconds from a call to what came back; null while that is not known. */
+export function secondsOf({ event, returned }: ToolRow): number | null {
+  if (!returned || returned === event) return null;
+  return Math.max(0, (Date.parse(returned.at) - Date.parse(event.at)) / 1000);
+}
+
 /** What a tool was given, on one line: the part that tells most. */
 export function toolSummary(input: unknown): string {
   if (typeof input === "string") return oneLine(input);
@@ -337,19 +274,26 @@ const groups = new WeakMap<ToolRow, GroupRow>();
 
 /**
  * Three and more finished tool calls in a row become one line with counts. Only up to `before` (a `seq`): nothing folds
- * under the eye. Groups in `open` stay apart, as do failed calls.
+ * under the eye. Groups whose first call is in `open` stay apart, as do failed calls. Where nothing folds, the rows
+ * are what is shown: the same array.
  */
-export function fold(rows: readonly Row[], before: number, open: ReadonlySet<string>): ShownRow[] {
+export function fold(rows: readonly Row[], before: number, open: ReadonlySet<number>): readonly ShownRow[] {
   const shown: ShownRow[] = [];
   let run: ToolRow[] = [];
+  let folds = false;
   const flush = () => {
     const [first] = run;
-    if (first && run.length >= FOLD_FROM && !open.has(`g${first.seq}`)) shown.push(groupOf(first, run));
-    else shown.push(...run);
+    if (first && run.length >= FOLD_FROM && !open.has(first.event.seq)) {
+      shown.push(groupOf(first, run));
+      folds = true;
+    } else shown.push(...run);
     run = [];
   };
-  for (const row of rows) {
-    if (row.row === "tool" && row.seq < before && row.output !== null && !row.isError) {
+  let at = 0;
+  for (; at < rows.length; at += 1) {
+    const row = rows[at] as Row;
+    if (row.event.seq >= before) break;
+    if (row.row === "tool" && row.returned && !isBad(row)) {
       run.push(row);
       continue;
     }
@@ -358,7 +302,7 @@ export function fold(rows: readonly Row[], before: number, open: ReadonlySet<str
     shown.push(row);
   }
   flush();
-  return shown;
+  return folds ? shown.concat(rows.slice(at)) : rows;
 }
 
 function groupOf(first: ToolRow, tools: ToolRow[]): GroupRow {
@@ -371,15 +315,13 @@ function groupOf(first: ToolRow, tools: ToolRow[]): GroupRow {
 
 function newGroup(first: ToolRow, tools: ToolRow[]): GroupRow {
   const counts = new Map<string, number>();
-  for (const { tool } of tools) counts.set(tool, (counts.get(tool) ?? 0) + 1);
+  for (const one of tools) {
+    const { tool } = callOf(one);
+    counts.set(tool, (counts.get(tool) ?? 0) + 1);
+  }
   return {
     row: "group",
-    key: `g${first.seq}`,
-    seq: first.seq,
-    at: first.at,
-    step: first.step,
-    attempt: first.attempt,
-    events: [],
+    event: first.event,
     tools,
     summary: [...counts].map(([tool, n]) => (n > 1 ? `${tool} ×${n}` : tool)).join(" · "),
   };
@@ -387,28 +329,45 @@ function newGroup(first: ToolRow, tools: ToolRow[]): GroupRow {
 
 /** The row's words, in lower case, for the search. */
 export function searchText(row: Row): string {
+  return wordsOf(row).toLowerCase();
+}
+
+function wordsOf(row: Row): string {
   switch (row.row) {
     case "text":
-      return row.text.toLowerCase();
-    case "tool":
-      return `${row.tool} ${row.summary} ${row.input ? JSON.stringify(row.input) : ""} ${row.output ?? ""}`.toLowerCase();
-    case "step":
-      return `${row.name} ${row.status ?? ""} ${row.text ?? ""} ${row.error ?? ""}`.toLowerCase();
+      return row.event.payload.text;
+    case "tool": {
+      const { tool, summary } = callOf(row);
+      const input = row.event.kind === "tool_used" ? row.event.payload.input : null;
+      return `${tool} ${summary} ${input ? JSON.stringify(input) : ""} ${row.returned?.payload.output ?? ""}`;
+    }
+    case "step": {
+      const { event } = row;
+      if (event.kind === "step_started") return event.payload.step_name;
+      const { step_name, status, output, error_message } = event.payload;
+      return `${step_name} ${status} ${output ?? ""} ${error_message ?? ""}`;
+    }
     case "check":
-      return `${row.payload.command} ${row.payload.output_tail}`.toLowerCase();
+      return `${row.event.payload.command} ${row.event.payload.output_tail}`;
     case "note":
-      return row.text.toLowerCase();
+      return row.text;
   }
 }
 
 /** Whether something went wrong in the row. */
 export function isBad(row: ShownRow): boolean {
-  return (
-    (row.row === "tool" && row.isError) ||
-    (row.row === "step" && row.status === "failed") ||
-    (row.row === "check" && !row.payload.passed) ||
-    (row.row === "note" && row.tone === "bad")
-  );
+  switch (row.row) {
+    case "tool":
+      return row.returned?.payload.is_error ?? false;
+    case "step":
+      return row.event.kind === "step_finished" && row.event.payload.status === "failed";
+    case "check":
+      return !row.event.payload.passed;
+    case "note":
+      return row.tone === "bad";
+    default:
+      return false;
+  }
 }
 
 const several = (n: number, one: string): string => `${n} ${n === 1 ? one : `${one}s`}`;

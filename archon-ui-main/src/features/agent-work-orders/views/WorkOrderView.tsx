@@ -94,7 +94,7 @@ function Order({ order, opened }: { order: WorkOrderDetail; opened: Journal }) {
   const bad = useMemo(
     () =>
       order.status === "failed"
-        ? (journal.rows.findLast((row) => isBad(row) && row.row !== "note")?.seq ?? null)
+        ? (journal.rows.findLast((row) => row.row !== "note" && isBad(row))?.event.seq ?? null)
         : null,
     [order.status, journal.rows],
   );
