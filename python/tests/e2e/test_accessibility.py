@@ -173,7 +173,7 @@ def test_an_order_that_failed_is_clean(archon: Archon, orders: Orders, visit: Vi
         expect(page.get_by_role("alert").first).to_be_visible()
     with all_looks(page, "its evidence"):
         expect(part(page, "Evidence").get_by_role("region", name="Checks")).to_contain_text("make test")
-    page.get_by_role("button", name="Retry…").first.click()
+    page.get_by_role("button", name="Retry…").click()
     with all_looks(page, "asking from where to retry"):
         expect(page.get_by_role("alertdialog")).to_be_visible()
 

@@ -24,6 +24,7 @@ from .follow import TOOL_LIMIT, drain_to_the_end, follow
 from .line_tail import LineTail
 from .outcome import failure_of, is_unknown_session, timed_out
 from .process import Child, open_child
+from .rounds import Rounds
 from .stream_json import Reading, clean
 
 # Names that a version does not know are passed over. Left out: whatever starts other agents, timers or the web.
@@ -60,6 +61,7 @@ class ClaudeCli:
         self._mcp_url = mcp_url
         self._max_retries = max_retries
         self._versions: dict[tuple[str, int, int], str] = {}
+        self._rounds = Rounds()
 
     async def run(self, turn: AgentTurn, tell: Callable[[Payload], None]) -> AgentResult:
         program = self._program()
@@ -130,12 +132,13 @@ class ClaudeCli:
                     confinement=self._confinement,
                 ) as child:
                     tail = files.enter_context(LineTail(stdout))
-                    stopped = await _watch(child, turn, tail, reading, tell)
+                    stopped = await _watch(child, turn, tail, reading, tell, self._rounds)
             except OSError as problem:
                 raise _cannot_start(f"{problem.strerror or problem}") from problem
             # Nothing of it runs any more; what it wrote while it was being stopped counts too.
             await drain_to_the_end(tail, reading, tell, turn.give_way)
-        said = await to_thread.run_sync(_end_of, stderr)
+        # A look costs less than the way to a thread, and mostly there is nothing to read.
+        said = await to_thread.run_sync(_end_of, stderr) if stderr.stat().st_size else ""
         if turn.session_id is not None and is_unknown_session(reading, said):
             return None
         failure = failure_of(reading, child.exit_code, said, datetime.now(UTC))
@@ -218,13 +221,18 @@ class ClaudeCli:
 
 
 async def _watch(
-    child: Child, turn: AgentTurn, tail: LineTail, reading: Reading, tell: Callable[[Payload], None]
+    child: Child,
+    turn: AgentTurn,
+    tail: LineTail,
+    reading: Reading,
+    tell: Callable[[Payload], None],
+    rounds: Rounds,
 ) -> AgentFailure | None:
     """Until the child has ended (None), or was too slow or too silent."""
     stopped = None
     with anyio.move_on_after(turn.timeout.total_seconds()) as wall_clock:
         await child.feed(_message(turn.prompt))
-        stopped = await follow(child, tail, reading, tell, turn.stall_timeout, turn.give_way)
+        stopped = await follow(child, tail, reading, tell, turn.stall_timeout, rounds, turn.give_way)
     return timed_out(turn.timeout) if wall_clock.cancelled_caught else stopped
 
 

@@ -12,6 +12,7 @@ from ..ports import AgentFailure
 from .line_tail import LineTail
 from .outcome import stalled
 from .process import Child
+from .rounds import Rounds
 from .stream_json import Reading, decoded
 
 # Longest silence of one tool call that the command line allows.
@@ -25,6 +26,7 @@ async def follow(
     reading: Reading,
     tell: Callable[[Payload], None],
     stall: timedelta,
+    rounds: Rounds,
     give_way: Callable[[], Awaitable[None]] = checkpoint,
 ) -> AgentFailure | None:
     """Tells what the child says until it has ended (None), or until it was silent for too long."""
@@ -38,9 +40,10 @@ async def follow(
         heard_at, told_at = now if heard else heard_at, now if told else told_at
         # A tool may be silent for as long as the command line lets it run.
         patience = max(stall, TOOL_LIMIT + timedelta(minutes=1)) if reading.open_tools else stall
-        if now - heard_at > patience.total_seconds():
+        until = heard_at + patience.total_seconds()
+        if now > until:
             return stalled(patience)
-        await anyio.sleep(_pause(now - heard_at, now - told_at))
+        await rounds.wait(lambda: child.exit_code is not None or tail.has_more(), told_at, until)
 
 
 async def drain(
@@ -86,8 +89,3 @@ def _feed(line: bytes, reading: Reading, tell: Callable[[Payload], None]) -> boo
 def _whole(rest: bytes) -> bytes:
     """A last line without its end, unless it is a piece of an event: what was killed may have been cut short."""
     return b"" if rest.startswith(b"{") and decoded(rest) is None else rest
-
-
-def _pause(unheard: float, untold: float) -> float:
-    """Seconds until the next look: a small part of the silence so far, so that many agents that think cost little."""
-    return min(max(untold / 10, 0.005), 0.025 if unheard < 1 else 0.05)

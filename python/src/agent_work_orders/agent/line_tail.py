@@ -1,5 +1,6 @@
 """Whole lines of a file that is still being written. Knows nothing of what they say."""
 
+import os
 from collections import deque
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -14,6 +15,7 @@ class LineTail(AbstractContextManager["LineTail", None]):
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("rb", buffering=0)
+        self._taken = 0  # bytes
         self._ready: deque[bytes] = deque()
         self._begun: list[bytes] = []
         self._begun_bytes = 0
@@ -27,8 +29,13 @@ class LineTail(AbstractContextManager["LineTail", None]):
             chunk = self._file.read(_CHUNK)
             if not chunk:
                 return None
+            self._taken += len(chunk)
             self._split(chunk)
         return self._ready.popleft()
+
+    def has_more(self) -> bool:
+        """Whether something was written since the last look for a line."""
+        return os.fstat(self._file.fileno()).st_size > self._taken
 
     def unfinished(self) -> bytes:
         """What stands after the last line end."""

@@ -171,7 +171,8 @@ class GitCheckout:
         """See ports.Checkout."""
         async with self._lock:
             with disk.storage_failures():
-                await run_sync(resting.lay_down, self.root, self._snapshotter.index)
+                if resting.is_worth_it(self._snapshotter.index):
+                    await run_sync(resting.lay_down, self.root, self._snapshotter.index)
 
     # --- For GitCheckouts
 

@@ -5,7 +5,7 @@ A checkout is populated by the server once; what is read from it afterwards is i
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,7 @@ from .git import Git, Remote
 from .hidden import HiddenRef
 from .maintenance import keep_up, views_of
 from .mirror import ORDER_ID, Fetched, Mirror, OrderState
-from .opening import Opened, Opening, Start, Workshop
+from .opening import Begun, Opened, Opening, Start, Workshop
 from .pool import Pool
 from .remote_moves import following
 from .set_up import SetUps
@@ -38,6 +38,18 @@ from .submodules import Submodules
 from .takeover import take_over
 
 logger = logging.getLogger("archon.awo")
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a first look found. About `needed` bytes will be taken, 0 for a checkout that is there; `space` is what the
+    volume has.
+    """
+
+    start: Start | None
+    begun: Begun | None
+    needed: int
+    space: Space
 
 
 class GitCheckouts:
@@ -88,13 +100,12 @@ class GitCheckouts:
             raise refused(f"The branch name {problem}", "Retry the order; if it happens again, report it as a bug.")
         mirror = self._mirror(repository, options)
         mirror.remote = self._remote(repository, token)
-        order_id = order.agent_work_order_id
         with disk.storage_failures():
-            needed, space = await run_sync(self._look, mirror, order_id)
-            with self._room.promised(order_id, needed, space):
-                checkout = await mirror.using(
-                    lambda: self._open(mirror, order, repository, branch, token, progress, options)
-                )
+            if not self._mirrors.is_dir():  # a look costs less than the way to a thread
+                await run_sync(self._runner.prepare)
+            checkout = await mirror.using(
+                lambda: self._open(mirror, order, repository, branch, token, progress, options)
+            )
         for said in mirror.notes():
             checkout.note(said)
         return checkout
@@ -111,10 +122,15 @@ class GitCheckouts:
     ) -> GitCheckout:
         root, order_id = self._root(order, repository), order.agent_work_order_id
         wish = Wish(mirror, options, self._to_prepare(options))
-        with disk.storage_failures():
-            remote, freshness = self._remote(repository, token), self._freshness()
-            async with disk.opening(self._directory):  # clean-up either saw the order run, or has done its work
-                start = await run_sync(self._start, mirror, order, freshness)
+        remote, freshness = self._remote(repository, token), self._freshness()
+        from_start = partial(
+            Opening, self._shop, mirror, root, order_id, repository, branch, options,
+            order.working_subdir or "" if options.sparse else "", remote, progress,
+        )  # fmt: skip
+        async with disk.opening(self._directory):  # clean-up either saw the order run, or has done its work
+            found = await run_sync(self._look, mirror, order, freshness, from_start)
+        start, begun = found.start, found.begun
+        with self._room.promised(order_id, found.needed, found.space):
             if start and start.state.ready:
                 left = await self._left(mirror, root, order, repository, branch, start.state, wish)
                 if await run_sync(left.is_sound):
@@ -126,12 +142,9 @@ class GitCheckouts:
                 start = await run_sync(self._start, mirror, order, timedelta.max)
             if start is None:
                 raise refused("The mirror of the repository vanished while a checkout was opened", "Retry the order.")
-            opening = Opening(
-                self._shop, mirror, root, order_id, repository, branch, options, start,
-                order.working_subdir or "" if options.sparse else "", remote, progress,
-            )  # fmt: skip
+            opening = from_start(start)
             with self._stock.put_off():
-                opened = await opening.populate()
+                opened = await opening.populate(begun)
                 checkout = self._checkout(mirror, root, order, repository, branch, start.state, wish, opened)
                 await run_sync(self._finish, opening, opened, checkout, start.state)
         if checkout.set_up:
@@ -240,11 +253,16 @@ class GitCheckouts:
                 next_action=f"Delete what is left in {self._trash} by hand.",
             )
 
-    def _look(self, mirror: Mirror, order_id: str) -> tuple[int, Space]:
-        """About how many bytes the order's checkout will take (0 for one that is there), and what the volume has."""
+    def _look(
+        self, mirror: Mirror, order: WorkOrder, freshness: timedelta, from_start: Callable[[Start], Opening]
+    ) -> _Found:
+        """Where the order stands; and what needs nobody else's word is begun at once, while somebody is here."""
         self._runner.prepare()
-        state = mirror.state(order_id)
-        return 0 if state and state.ready else self._room.estimate(mirror.path), self._room.space()
+        start, begun = self._start(mirror, order, freshness), None
+        needed, space = 0 if start and start.state.ready else self._room.estimate(mirror.path), self._room.space()
+        if start and not start.state.ready and self._room.holds(needed, space):
+            begun = from_start(start).begin_without_set_up()
+        return _Found(start, begun, needed, space)
 
     def _start(self, mirror: Mirror, order: WorkOrder, freshness: timedelta) -> Start | None:
         """Where the order stands, or else starts from: the base branch as the remote has it now, or the commit it once

@@ -17,7 +17,7 @@ from .mirror import Mirror, OrderState
 from .placed import hiding, place
 from .pool import INDEX, TREE, Pool, Ready
 from .server_index import copy_index
-from .set_up import SetUps
+from .set_up import NO_KEY, SetUps
 from .submodules import Submodules, index_of
 
 
@@ -76,7 +76,7 @@ class Opened:
 
 
 @dataclass(frozen=True)
-class _Begun:
+class Begun:
     """The order's directory: what was taken from the pool, and what a person should know of the mirror."""
 
     taken: Ready | None
@@ -95,16 +95,21 @@ class Opening:
     repository: Repository
     branch: str
     options: RepositoryOptions
-    start: Start
     subdir: str
     remote: Remote
     progress: Progress
+    start: Start
 
-    async def populate(self) -> Opened:
+    def begin_without_set_up(self) -> Begun | None:
+        """What `populate` is given then; None where a set-up command has to be looked up first. In a thread."""
+        return self._begin(NO_KEY) if self.options.setup_command is None else None
+
+    async def populate(self, begun: Begun | None) -> Opened:
         """The files and what belongs beside them; `finish` does the rest."""
-        start = self.start.commit
-        key = await self.shop.set_ups.key(self.mirror, start, self.options)
-        begun = await run_sync(self._begin, key)
+        start, key = self.start.commit, NO_KEY
+        if begun is None:
+            key = await self.shop.set_ups.key(self.mirror, start, self.options)
+            begun = await run_sync(self._begin, key)
         taken = begun.taken
         if taken is None or taken.commit != start:
             await self._fill(start, begun)
@@ -126,7 +131,7 @@ class Opening:
         prepared = taken is not None and taken.commit == start
         return Opened(extras, key, prepared, config, (*begun.notes, *notes), start)
 
-    def _begin(self, key: str) -> _Begun:
+    def _begin(self, key: str) -> Begun:
         """An order's directory: a prepared one if there is any, else an empty one."""
         state = self.start.state
         self.mirror.save_state(self.order_id, replace(state, ready=False))
@@ -141,7 +146,7 @@ class Opening:
         else:
             disk.make_directory(place, 0o711)
             new_root(self.root, self.shop.owner)
-        return _Begun(taken, is_partial, self._notes(is_partial))
+        return Begun(taken, is_partial, self._notes(is_partial))
 
     def _takes_prepared(self) -> bool:
         """Prepared checkouts are whole ones of the default branch; for any other they would be a detour."""
@@ -150,7 +155,7 @@ class Opening:
         fetched = self.mirror.fresh(timedelta.max, 0.0)
         return fetched is not None and self.start.state.base_branch == fetched.default
 
-    async def _fill(self, start: str, begun: _Begun) -> None:
+    async def _fill(self, start: str, begun: Begun) -> None:
         if begun.is_partial:
             await partial.fetch_contents(
                 self.shop.git, self.mirror, self.remote, start, self.subdir, self.progress, self.shop.limit

@@ -21,13 +21,18 @@ _MARK = b"AWO1"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def lay_down(root: Path, index: Path) -> bool:
-    """Puts the checkout's own index and the server's (`index`) by; whether that was worth it. Nobody may work in it."""
+def is_worth_it(index: Path) -> bool:
+    """Whether there is enough to gain, by the size of the server's index; a look only."""
     try:
         ours = index.stat().st_size
     except FileNotFoundError:
         return False
-    if not WORTH_IT <= 2 * ours <= MAX_INDEX:
+    return WORTH_IT <= 2 * ours <= MAX_INDEX
+
+
+def lay_down(root: Path, index: Path) -> bool:
+    """Puts the checkout's own index and the server's (`index`) by; whether that was worth it. Nobody may work in it."""
+    if not is_worth_it(index):
         return False
     mine, theirs = index.read_bytes(), disk.read_inside(root, [".git", "index"], MAX_INDEX)
     if theirs is None:

@@ -22,6 +22,7 @@ from .mirror import Mirror
 
 KEPT = 3  # of each mirror, the last that were used
 LIMIT = timedelta(minutes=10)
+NO_KEY = ""  # where there is no set-up command
 
 
 class SetUps:
@@ -33,7 +34,7 @@ class SetUps:
     async def key(self, mirror: Mirror, commit: str, options: RepositoryOptions) -> str:
         """Names the set-up of a commit; empty where there is no command. One that names no inputs is not cached."""
         if options.setup_command is None:
-            return ""
+            return NO_KEY
         inputs = b""
         if options.setup_inputs:
             words = ("ls-tree", "-r", "-z", "--full-tree", commit, "--", *options.setup_inputs)

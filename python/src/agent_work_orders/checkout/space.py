@@ -62,11 +62,15 @@ class Room:
         except OSError:
             return 0
 
+    def holds(self, needed: int, space: Space) -> bool:
+        """Whether `space` is enough for about `needed` bytes more, beside what others were promised."""
+        return space.pressure(self._marks(), self._promised + needed) is not Pressure.FULL
+
     @contextmanager
     def promised(self, order_id: str, needed: int, space: Space) -> Iterator[None]:
         """Room for about `needed` bytes more while the block lasts; MustWait (disk) when `space` is not so much."""
         marks = self._marks()
-        if space.pressure(marks, self._promised + needed) is Pressure.FULL:
+        if not self.holds(needed, space):
             self.wanted[order_id] = needed
             raise MustWait(
                 WaitingReason.DISK,

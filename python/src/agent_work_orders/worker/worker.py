@@ -31,7 +31,9 @@ class Worker:
 
     def __init__(self, tools: Tools, worker_id: str, clock: Callable[[], datetime] = utc_now) -> None:
         self._tools, self.worker_id, self._clock = tools, worker_id, clock
+        # Slots in use; a run whose order has ended has no slot any more, and may still be putting its papers away.
         self.busy = 0
+        self._runs = 0
         self._slot_freed = anyio.Event()
         self._parked_until: datetime | None = None
 
@@ -40,7 +42,7 @@ class Worker:
         async with anyio.create_task_group() as group:
             await self._claim_forever(group, stopping)
             with anyio.move_on_after(STOP_WITHIN):
-                while self.busy:
+                while self._runs:
                     await self._slot_freed.wait()
             group.cancel_scope.cancel()
 
@@ -68,11 +70,21 @@ class Worker:
                 continue
             quiet = POLL
             self.busy += 1
+            self._runs += 1
             group.start_soon(self._run_one, claim, stopping, name=f"work order {claim.order_id}")
 
     async def _run_one(self, claim: Claim, stopping: anyio.Event) -> None:
+        holds_slot = True
+
+        def free_slot() -> None:
+            nonlocal holds_slot
+            self.busy -= holds_slot
+            holds_slot = False
+            self._slot_freed.set()
+            self._slot_freed = anyio.Event()
+
         try:
-            parked_until = await run_work_order(claim, self._tools, stopping)
+            parked_until = await run_work_order(claim, self._tools, stopping, free_slot)
             if parked_until is not None:
                 # All orders use the same account: asking again for each of them would only burn retries.
                 self._parked_until = max(parked_until, self._parked_until or parked_until)
@@ -81,9 +93,8 @@ class Worker:
             logger.error("%s ended by an error:\n%s", claim.order_id, self._tools.redactor.redact(trace))
             await self._record_crash(claim, error)
         finally:
-            self.busy -= 1
-            self._slot_freed.set()
-            self._slot_freed = anyio.Event()
+            self._runs -= 1
+            free_slot()
 
     async def _record_crash(self, claim: Claim, error: Exception) -> None:
         redact = self._tools.redactor.redact

@@ -4,7 +4,6 @@ import math
 from datetime import timedelta
 
 import anyio
-from anyio import to_thread
 
 from ..domain.conversation import Message
 from ..domain.errors import FailureClass, MustWait, StepFailed
@@ -31,7 +30,7 @@ async def ask_agent(progress: Progress, command: str, *, read_only: bool = False
     name = f"{progress.order.attempt}-{progress.step_order}-{command}" + (f"-{turn_number}" if turn_number > 1 else "")
     async with meanwhile(progress.checkout):
         await progress.conversation.hear()
-        template = await to_thread.run_sync(load_command, command, progress.limits.commands_dir)
+        template = await load_command(command, progress.limits.commands_dir)
     messages = progress.conversation.give()
     prompt = await prompt_for(progress, template, check_output, block_of(messages))
     checkout = await progress.checkout()

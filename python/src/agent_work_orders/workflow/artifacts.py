@@ -7,7 +7,7 @@ import re
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -66,9 +66,8 @@ class Artifacts:
 
     async def clear_run(self, run_dir: Path, name: str, step_name: str) -> None:
         """Keeps what else a turn wrote (its error output), redacted, and removes its folder."""
-        for raw in await to_thread.run_sync(lambda: sorted(run_dir.glob("*"))):
-            if raw not in self._taken and _holds_something(raw):
-                await self.keep_output(raw, f"{name}-{raw.name}", step_name, "text/plain; charset=utf-8")
+        for raw in _left_in(run_dir, self._taken):
+            await self.keep_output(raw, f"{name}-{raw.name}", step_name, "text/plain; charset=utf-8")
         self._journal.afterwards(lambda: shutil.rmtree(run_dir, ignore_errors=True))
 
     async def salvage(self, *, also_mine: bool = False) -> None:
@@ -76,6 +75,8 @@ class Artifacts:
 
         With `also_mine` the same for this run, of which nothing may run any more.
         """
+        if not _holds_anything(self.folder / "run"):  # a look costs less than the way to a thread
+            return
         for raw in await to_thread.run_sync(self._left_behind, also_mine):
             name = re.sub(r"[^A-Za-z0-9._-]", "_", f"{raw.parent.name}-interrupted-{raw.name}")[:120]
             media_type = "application/x-ndjson" if raw.suffix == ".jsonl" else "text/plain; charset=utf-8"
@@ -189,6 +190,19 @@ def _regular(path: Path) -> BinaryIO:
         os.close(descriptor)
         descriptor = os.open(os.devnull, os.O_RDONLY)
     return os.fdopen(descriptor, "rb")
+
+
+def _left_in(run_dir: Path, taken: Set[Path]) -> list[Path]:
+    """A look into a folder of ours; it costs less than the way to a thread."""
+    return sorted(raw for raw in run_dir.glob("*") if raw not in taken and _holds_something(raw))
+
+
+def _holds_anything(folder: Path) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            return any(True for _ in entries)
+    except FileNotFoundError:
+        return False
 
 
 def _holds_something(raw: Path) -> bool:

@@ -26,6 +26,7 @@ BATCH = 500
 # the store is away, memory is emptied to the disk; it fills once the disk takes no more.
 HIGH_WATER, HIGH_WATER_BYTES = 20_000, 16 << 20
 SPILL_EVERY = 0.2
+HEARD_LATELY = 0.25  # seconds
 # Longest text within an event that is too long, tried in this order until the whole fits.
 _CUTS = (15_000, 7_500, 2_000, 500, 120)
 LEFT_OUT = "… left out …"
@@ -44,12 +45,12 @@ class _Untold:
     afterwards: list[Callable[[], object]] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return self.is_due or bool(self.afterwards)
+        return any(vars(self).values())
 
     @property
     def is_due(self) -> bool:
-        """Whether it makes a batch; what is only to be done afterwards waits for one."""
-        return any(value for name, value in vars(self).items() if name != "afterwards")
+        """Whether it makes a batch by itself; files, and what is to be done afterwards, go with the next one."""
+        return bool(self.started or self.changes or self.finished)
 
 
 class Journal:
@@ -69,6 +70,7 @@ class Journal:
         self._beside = _Untold()
         self._writing = self._closed = False
         self._written_at = anyio.current_time()
+        self._pause = tools.store.append_delay.total_seconds()
         # What people wrote: how often that was asked for, which of these is answered, and the newest answer.
         self._asked = self._answered = 0
         self._heard: list[Message] = []
@@ -97,8 +99,8 @@ class Journal:
         self._told.set()
 
     def keep(self, artifact: Artifact) -> None:
+        """A file of the order's, in the store with the next events, and with the end of the step at the latest."""
         self._beside.artifacts[artifact.artifact_id] = artifact
-        self._told.set()
 
     def afterwards(self, act: Callable[[], object]) -> None:
         """`act` is done in a thread once the next batch is in the store, and all that was told so far. It must not
@@ -116,7 +118,7 @@ class Journal:
 
         Who asks again soon after a batch was written is told what was heard before: the store would have said so.
         """
-        fresh = self._written_at + self._tools.store.append_delay.total_seconds() > anyio.current_time()
+        fresh = self._written_at + max(self._pause, HEARD_LATELY) > anyio.current_time()
         if fresh and 0 < self._asked == self._answered:
             return self._heard
         self.listen()
@@ -175,7 +177,7 @@ class Journal:
 
     async def _hold_back(self) -> None:
         """What comes after a silence goes at once; while more and more comes, a batch goes every `append_delay`."""
-        pause = self._written_at + self._tools.store.append_delay.total_seconds() - anyio.current_time()
+        pause = self._written_at + self._pause - anyio.current_time()
         if pause > 0 and len(self._spool) < BATCH:
             with anyio.move_on_after(pause):
                 await self._hurry.wait()

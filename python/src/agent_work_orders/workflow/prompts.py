@@ -1,9 +1,12 @@
 """The prompt of each agent step: a Markdown command file with named places, filled in once with literal text."""
 
 import re
+from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
+
+from anyio import to_thread
 
 from ..domain.errors import FailureClass, StepFailed
 from .progress import Progress
@@ -39,26 +42,41 @@ async def prompt_for(progress: Progress, template: str, check_output: str = "", 
     return f"{prompt.rstrip()}\n\n## What people wrote meanwhile\n\nIt comes before the rest.\n\n{messages}\n"
 
 
-def load_command(command: str, override: Path | None) -> str:
+async def load_command(command: str, override: Path | None) -> str:
     """A command file: the operator's if there is one of that name, else ours. StepFailed if it cannot be used."""
     name = f"{command}.md"
+    # A look costs less than the way to a thread, and mostly there is nothing to read.
     if override is not None and (override / name).is_file():
-        try:
-            text = (override / name).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise StepFailed(
-                FailureClass.INTERNAL,
-                f"The command file {name} cannot be read: {type(error).__name__}.",
-                next_action=f"Make {name} in the commands folder a UTF-8 text that the server may read.",
-            ) from error
-    elif not command_file(command).is_file():
+        return _usable(name, await to_thread.run_sync(_read, override / name))
+    ours = _ours(command)
+    if ours is None:
         raise StepFailed(
             FailureClass.POLICY,
             f"There is no command file {name}.",
             next_action=f"Put {name} back into the commands folder, then retry the order.",
         )
-    else:
-        text = command_file(command).read_text(encoding="utf-8")
+    return _usable(name, ours)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise StepFailed(
+            FailureClass.INTERNAL,
+            f"The command file {path.name} cannot be read: {type(error).__name__}.",
+            next_action=f"Make {path.name} in the commands folder a UTF-8 text that the server may read.",
+        ) from error
+
+
+@cache
+def _ours(command: str) -> str | None:
+    """Read once: it comes with the program and does not change while that runs."""
+    file = command_file(command)
+    return file.read_text(encoding="utf-8") if file.is_file() else None
+
+
+def _usable(name: str, text: str) -> str:
     unknown = sorted(set(_PLACE.findall(text)) - PLACES)
     if unknown:
         raise StepFailed(

@@ -1,5 +1,6 @@
 """One claimed work order, from its checkout to its outcome. Read this file first."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
@@ -16,14 +17,16 @@ from ..tracing import span
 from .asking import MustAsk
 from .disk_trouble import meaning_of
 from .lease import Ending, Hold, keep_lease, patiently
-from .meanwhile import meanwhile
 from .progress import Progress, open_progress
 from .steps import next_step
 
 
-async def run_work_order(claim: Claim, tools: Tools, stopping: anyio.Event) -> datetime | None:
+async def run_work_order(
+    claim: Claim, tools: Tools, stopping: anyio.Event, ended: Callable[[], None] = lambda: None
+) -> datetime | None:
     """Takes the order as far as it goes. Returns until when the agent's account is used up, if it turned out to be.
 
+    `ended` is called as soon as the end of the order is written down: what follows is about its files only.
     Whatever way this ends, no process of the run is left: `cancelled` is true when it is written.
     """
     try:
@@ -33,7 +36,7 @@ async def run_work_order(claim: Claim, tools: Tools, stopping: anyio.Event) -> d
                 with hold.scope:
                     outcome = await attempt(progress)
                 with hold.last_words:
-                    return await settle(progress, outcome, hold)
+                    return await settle(progress, outcome, hold, ended)
     except* LostLease:
         pass  # another worker owns the order now, and will tell the rest
     return None
@@ -43,8 +46,8 @@ async def attempt(progress: Progress) -> Outcome | MustWait:
     """The steps that are left, one after the other, until one fails, must wait or the last is done."""
     try:
         progress.note_start()
-        async with meanwhile(progress.artifacts.salvage):
-            await progress.look_up()
+        await progress.artifacts.salvage()
+        await progress.look_up()
         await progress.take_up()
         while (step := await next_step(progress)) is not None:
             await checkpoint()  # who was cancelled between two steps starts no other
@@ -70,7 +73,9 @@ async def attempt(progress: Progress) -> Outcome | MustWait:
     return Outcome(status=Status.COMPLETED, summary=progress.summary())
 
 
-async def settle(progress: Progress, outcome: Outcome | MustWait | None, hold: Hold) -> datetime | None:
+async def settle(
+    progress: Progress, outcome: Outcome | MustWait | None, hold: Hold, ended: Callable[[], None]
+) -> datetime | None:
     """Writes down how it ended: done, waiting, given back to the queue, or cancelled once nothing of it runs."""
     store, claim, clean = progress.tools.store, progress.claim, progress.tools.redactor.redact
     if outcome is None:  # interrupted: what the agent had done so far is kept first
@@ -108,6 +113,7 @@ async def settle(progress: Progress, outcome: Outcome | MustWait | None, hold: H
     )
     order = await patiently(lambda: store.finish(claim, ending))
     hold.let_go()
+    ended()
     await progress.write_metadata(order)
     if order.status is Status.COMPLETED:
         await progress.sharing.end()

@@ -32,6 +32,7 @@ class Sharing:
     def __init__(self, claim: Claim, tools: Tools, journal: Journal, repository: Repository, *, pushes: bool) -> None:
         self._claim, self._tools, self._journal, self._repository = claim, tools, journal, repository
         # A workflow that pushes nothing promises that nothing leaves the server.
+        self._pushes = pushes
         self._wanted = pushes and tools.limits().push_checkpoints
         # Asked for once in a run, which knows them from its start.
         self.options: RepositoryOptions | None = None
@@ -101,6 +102,8 @@ class Sharing:
 
     async def end(self) -> None:
         """The work is done and published: nobody will take it up. Best effort, for it holds nobody up."""
+        if not self._pushes:
+            return
         try:
             with anyio.move_on_after(UNSHARE_WITHIN):
                 await self._tools.checkouts.unshare(self._claim.order_id, self._repository, await self._token())

@@ -107,7 +107,7 @@ async def test_a_disk_that_fills_up_while_the_files_are_written(
     host.create("sample", {**SAMPLE, "data.bin": big(6)})
     volume = mounted("size=10m")
     open_checkout, order = opener(host, volume), an_order()
-    with pytest.raises((DiskFull, StepFailed)):
+    with pytest.raises((DiskFull, MustWait)):
         await open_checkout(order)
     assert_sound(mirror_of(volume.path / "repositories"))
     volume.remount("size=64m")

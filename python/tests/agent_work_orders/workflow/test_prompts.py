@@ -15,9 +15,10 @@ from ..fakes import Bench, nothing, open_bench
 COMMANDS = ["planning", "execute", "prp-review", "repair", "follow-up"]
 
 
+@pytest.mark.anyio
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_agent_step_has_a_built_in_command_with_known_places(command: str) -> None:
-    assert "{{" in load_command(command, None)
+async def test_every_agent_step_has_a_built_in_command_with_known_places(command: str) -> None:
+    assert "{{" in await load_command(command, None)
 
 
 @given(st.dictionaries(st.sampled_from(sorted(PLACES)), st.text()))
@@ -31,12 +32,14 @@ def test_what_a_value_holds_is_never_looked_at_again() -> None:
     assert fill("{{ user_request }} / {{plan}}", values) == r"{{plan}} \1 \g<0> %s {0} / {{user_request}}"
 
 
-def test_the_operators_file_comes_before_ours(tmp_path: Path) -> None:
+@pytest.mark.anyio
+async def test_the_operators_file_comes_before_ours(tmp_path: Path) -> None:
     (tmp_path / "planning.md").write_text("Plan {{user_request}}, and mind {{ not a place }} and {{Upper}}.")
-    assert load_command("planning", tmp_path).startswith("Plan {{user_request}}")
-    assert load_command("execute", tmp_path) == load_command("execute", None)
+    assert (await load_command("planning", tmp_path)).startswith("Plan {{user_request}}")
+    assert await load_command("execute", tmp_path) == await load_command("execute", None)
 
 
+@pytest.mark.anyio
 @pytest.mark.parametrize(
     ("content", "says"),
     [
@@ -44,10 +47,10 @@ def test_the_operators_file_comes_before_ours(tmp_path: Path) -> None:
         (b"\xff\xfe", "cannot be read: UnicodeDecodeError"),
     ],
 )
-def test_a_command_file_that_cannot_be_used_says_what_to_do(tmp_path: Path, content: bytes, says: str) -> None:
+async def test_a_command_file_that_cannot_be_used_says_what_to_do(tmp_path: Path, content: bytes, says: str) -> None:
     (tmp_path / "planning.md").write_bytes(content)
     with pytest.raises(StepFailed) as failed:
-        load_command("planning", tmp_path)
+        await load_command("planning", tmp_path)
     assert says in failed.value.message
     assert "planning.md" in failed.value.next_action
     assert failed.value.failure_class is FailureClass.INTERNAL
