@@ -100,23 +100,32 @@ def trickling(folder: Path, count: int, pause: float) -> Path:
     )
 
 
-def talking(folder: Path, count: int, pause: float) -> Path:
-    """Says a paragraph now and then, as long as what an agent says in a line on average, or twice that."""
+def talking(folder: Path, count: int, pause: float, stops: tuple[int, ...] = ()) -> Path:
+    """Says a paragraph now and then, as long as what an agent says in a line on average, or twice that.
+
+    After each of the `stops`, which count lines, it is silent until it may `go_on`. A paragraph begins with its number.
+    """
     words = "It reads the file again, line by line, and finds nothing that the tests had not told it before. " * 3
     head, tail = lines(init()), lines(result())
     before, after = lines(spoken("@")).split("@")
     return _program(
         folder,
         f"#!{sys.executable} -SIE\n"
-        "import sys, time\n"
+        "import os, sys, time\n"
         f"if '--version' in sys.argv: sys.exit(print({VERSION!r}))\n"
         "say = lambda text: (sys.stdout.write(text), sys.stdout.flush())\n"
         f"say({head!r})\n"
         f"for number in range({count}):\n"
+        f"    while number in {stops} and not os.path.exists(f'{folder}/after-{{number}}'): time.sleep(0.01)\n"
         f"    time.sleep({pause})\n"
         f"    say({before!r} + str(number) + {' ' + words!r} + {after!r})\n"
         f"say({tail!r})\n",
     )
+
+
+def go_on(folder: Path, stop: int) -> None:
+    """Lets the agent that stopped there say more."""
+    (folder / f"after-{stop}").touch()
 
 
 def working(folder: Path, count: int, seconds: float) -> Path:

@@ -3,6 +3,7 @@
 It draws in software where there is no graphics card, and that counts too.
 """
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -136,6 +137,17 @@ class Screen:
             looks.append(self._devtools.send("Runtime.getHeapUsage")["usedSize"])
             self.page.wait_for_timeout(100)
         return float(min(looks)) / 1e6
+
+    def compiled_megabytes(self) -> float:
+        """How much of that is scripts as the browser has compiled them, which is more the longer they have run."""
+        pieces: list[str] = []
+        self._devtools.on("HeapProfiler.addHeapSnapshotChunk", lambda told: pieces.append(told["chunk"]))
+        self._devtools.send("HeapProfiler.takeHeapSnapshot")
+        taken = json.loads("".join(pieces))
+        nodes, fields = taken["nodes"], taken["snapshot"]["meta"]["node_fields"]
+        code = taken["snapshot"]["meta"]["node_types"][0].index("code")
+        kinds, sizes = (nodes[fields.index(name) :: len(fields)] for name in ("type", "self_size"))
+        return sum(size for kind, size in zip(kinds, sizes, strict=True) if kind == code) / 1e6
 
     def until(self, what: str, fact: Callable[[], bool]) -> None:
         """Waits for a fact; Broken if it does not come true."""

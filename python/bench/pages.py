@@ -3,7 +3,9 @@
 import gzip
 import json
 import math
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from statistics import median
 from time import perf_counter
 
@@ -25,6 +27,19 @@ ROW, LINE = "[data-row-link]", "[role=log] [data-index]"
 LOG, ROWS = "[role=log]", "[role=list][aria-label='Work orders']"
 
 
+@dataclass(frozen=True)
+class Heap:
+    """What the page's scripts hold once it shows the event `seq`, and how much of that is compiled code; megabytes."""
+
+    seq: int
+    megabytes: float
+    compiled: float
+
+    @classmethod
+    def of(cls, screen: Screen, seq: int) -> "Heap":
+        return cls(seq, round(screen.heap_megabytes(), 2), round(screen.compiled_megabytes(), 2))
+
+
 def measure(scale: Scale) -> list[Figure]:
     if not (DIST / "index.html").is_file():
         raise Broken("the pages are not built; run `make ui`.")
@@ -32,7 +47,7 @@ def measure(scale: Scale) -> list[Figure]:
     home = folder / "server"
     seeded = journals.seed(home / "archon", (FEW, scale.events), scale.listed)
     scratch.repository(scale.small)
-    agent = agents.talking(folder, scale.hour_lines, 1 / LINES_A_SECOND)
+    agent = agents.talking(folder, scale.hour_lines, 1 / LINES_A_SECOND, _stops(scale))
     with open_stage() as stage, open_server(home, stage, agent) as server, open_browser() as browser:
         site = f"http://127.0.0.1:{server.port}"
         return [
@@ -40,7 +55,7 @@ def measure(scale: Scale) -> list[Figure]:
             *_opening(browser, site, seeded, scale),
             *_transcript(browser, f"{site}{LIST}/{seeded.journals[scale.events]}", scale),
             *_list(browser, site, scale),
-            *_hour(browser, server, stage.address(scale.small.name), scale),
+            *_hour(browser, server, folder, stage.address(scale.small.name), scale),
         ]
 
 
@@ -195,36 +210,63 @@ def _is_whole(screen: Screen) -> bool:
     return not more
 
 
-def _hour(browser: Browser, server: Server, address: str, scale: Scale) -> list[Figure]:
+def _hour(browser: Browser, server: Server, folder: Path, address: str, scale: Scale) -> list[Figure]:
     """A page that follows an order whose agent says a line a second for an hour; the hour goes by a hundred times as
-    fast. What the page holds, without the events themselves, is what it held at the beginning."""
+    fast. What the page holds, without the events themselves, is what it held at the beginning.
+
+    Compared is the most at any stop with the first stop, of what the page itself holds. Beside it stands what the
+    browser compiles of the page's scripts, which comes once, but for some of them only after a thousand lines: all of
+    it together is compared with the second stop. While it is looked at the agent is silent, so that nothing is counted
+    that is only under way.
+    """
     client = server.client()
     order_id, _ = client.file(address)
-    heaps: list[tuple[int, float]] = []
+    heaps: list[Heap] = []
     with open_screen(browser) as screen:
         screen.visit(f"http://127.0.0.1:{server.port}{LIST}/{order_id}", LINE)
         following = Frames(0, 0, 0, 0)
-        for quarter in range(5):
-            # At first a twentieth: until then the page is still becoming what it is.
-            wanted = scale.hour_lines * max(quarter, 0.2) / 4
-            screen.until("the agent's lines", partial(_has_said, client, order_id, wanted))
-            if quarter == 2:
+        for stop in _stops(scale):
+            screen.until("the agent's lines", partial(_shows, screen, f"{stop - 1} It reads"))
+            heaps.append(Heap.of(screen, _last_seq(client, order_id)))
+            agents.go_on(folder, stop)
+            if stop == scale.hour_lines // 2:
                 following = screen.rest(3)
-            heaps.append((_last_seq(client, order_id), screen.heap_megabytes()))
         client.wait(order_id)
+        screen.until("the last line", partial(_shows, screen, f"{scale.hour_lines - 1} It reads"))
+        heaps.append(Heap.of(screen, _last_seq(client, order_id)))
     sizes = _sizes(client, order_id)
-    net = [heap - sum(sizes[:seq]) / 1e6 for seq, heap in heaps]
+    whole = [heap.megabytes - sum(sizes[: heap.seq]) / 1e6 for heap in heaps]
+    own = [megabytes - heap.compiled for megabytes, heap in zip(whole, heaps, strict=True)]
     said = f"{scale.hour_lines:,} lines in an hour's stream"
     return [
-        Figure(f"{said}: memory without the events, over before", round(max(net) / net[0], 2), "ratio", 1.2),
-        *(Figure(f"  memory after {seq:,} events", round(heap, 1), "MB") for seq, heap in heaps),
+        Figure(f"{said}: the page's own memory, without the events, over before", _growth(own), "ratio", 1.2),
+        Figure("  and what the browser compiles of it, over after a quarter", _growth(whole[1:]), "ratio", 1.2),
+        *(
+            Figure(
+                f"  all memory after {heap.seq:,} events, {heap.compiled:.1f} MB of it compiled", heap.megabytes, "MB"
+            )
+            for heap in heaps
+        ),
         Figure("  the events themselves", round(sum(sizes) / 1e6, 1), "MB"),
         Figure(f"  followed at {LINES_A_SECOND} lines a second", following.rate, "frames/s", 50, at_least=True),
     ]
 
 
-def _has_said(client: Client, order_id: str, wanted: float) -> bool:
-    return _last_seq(client, order_id) >= wanted
+def _growth(megabytes: list[float]) -> float:
+    """The most over the first."""
+    return round(max(megabytes) / megabytes[0], 2)
+
+
+def _stops(scale: Scale) -> tuple[int, ...]:
+    """After a twentieth of the hour, when the page has become what it is, and after each quarter but the last."""
+    return tuple(scale.hour_lines * part // 20 for part in (1, 5, 10, 15))
+
+
+def _shows(screen: Screen, text: str) -> bool:
+    shown: bool = screen.page.evaluate(
+        "([log, text]) => document.querySelector(log).textContent.includes(text)", [LOG, text]
+    )
+    return shown
 
 
 def _last_seq(client: Client, order_id: str) -> int:

@@ -339,6 +339,8 @@ class Claim:
     token: int
     lease_expires_at: datetime
     steps: tuple[Step, ...] = ()
+    # Nothing else was pending: whoever asks again at once asks in vain. A store that does not know says False.
+    was_last: bool = False
 
     @property
     def order_id(self) -> str:

@@ -74,12 +74,17 @@ def claim(
         "select * from agent_work_order_steps where agent_work_order_id = ? order by attempt, step_order",
         (held["agent_work_order_id"],),
     )
+    pending = tx.find(
+        "select 1 from agent_work_orders indexed by agent_work_orders_pending "
+        "where status = 'pending' and priority >= 0 limit 1"
+    )
     return Claim(
         order=order_of(held),
         worker_id=worker_id,
         token=held["lease_token"],
         lease_expires_at=moment(held["lease_expires_at"]),
         steps=tuple(step_of(step) for step in steps.fetchall()),
+        was_last=pending is None,
     )
 
 

@@ -188,7 +188,7 @@ class SqliteStore:
         claim = await self._database.write(
             lambda tx: queue.claim(tx, worker_id, request_id, lease, limit_per_repository)
         )
-        if claim is None:
+        if claim is None or claim.was_last:
             self._signals.found_no_work(as_of)
         return claim
 

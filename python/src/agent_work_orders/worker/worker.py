@@ -72,6 +72,8 @@ class Worker:
             self.busy += 1
             self._runs += 1
             group.start_soon(self._run_one, claim, stopping, name=f"work order {claim.order_id}")
+            if claim.was_last:
+                await self._idle(self._wait_for_work, stopping, quiet)
 
     async def _run_one(self, claim: Claim, stopping: anyio.Event) -> None:
         holds_slot = True

@@ -134,6 +134,7 @@ class Life(RuleBasedStateMachine):
         self.move(model, Status.RUNNING)
         model.token, model.expires = claim.token, self.at + LEASE
         model.seq += 1
+        assert claim.was_last is all(other.status is not Status.PENDING for other in self.models)
         return model, claim
 
     def holds(self, held: tuple[Model, Claim]) -> bool:

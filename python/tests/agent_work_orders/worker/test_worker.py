@@ -100,6 +100,31 @@ async def test_the_limit_of_a_repository_is_handed_to_the_store(bench: Bench) ->
         assert (await bench.store.counts()).by_status[Status.PENDING] == 1
 
 
+async def test_nobody_asks_for_more_where_the_last_order_was_given(bench: Bench) -> None:
+    bench.agent.script = [Hang()]
+    for _ in range(2):
+        await bench.file(workflow_type="plan_only")
+    async with working(bench):
+        await until(has_started(bench, 2))
+        assert bench.store.calls.count("claim") == 2
+        await bench.file(workflow_type="plan_only")
+        await until(has_started(bench, 3))
+
+
+async def test_a_slot_is_free_as_soon_as_the_end_is_written_down(bench: Bench) -> None:
+    bench.limits = replace(bench.limits, slots=1)
+    bench.agent.script = [nothing, Hang()]
+    first = await bench.file(workflow_type="plan_only")
+    await bench.file(workflow_type="plan_only")
+    papers = anyio.Event()
+    bench.store.before["artifacts"] = papers.wait
+    async with working(bench) as worker:
+        await until(has_started(bench, 2))
+        assert (await bench.order(first)).status is Status.COMPLETED
+        assert worker.busy == 1
+        papers.set()
+
+
 async def test_an_idle_worker_hardly_asks(bench: Bench) -> None:
     async with working(bench):
         with anyio.move_on_after(0.5):
