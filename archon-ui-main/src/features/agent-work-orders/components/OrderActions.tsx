@@ -48,7 +48,8 @@ export function OrderActions({ order, retrying, setRetrying }: OrderActionsProps
           {cancelling ? "Cancelling…" : "Cancel…"}
         </Button>
       )}
-      {mayRetry && (
+      {/* A failed order is retried where it says why it failed. */}
+      {order.status === "cancelled" && (
         <Button onClick={() => setRetrying(true)}>
           <RotateCcw size={16} aria-hidden />
           Retry…

@@ -1,3 +1,4 @@
+import { RotateCcw } from "lucide-react";
 import { Button, Card, Problem, RelativeTime } from "../host";
 import type { WorkOrderDetail } from "../types";
 import { waitingWords } from "../utils/words";
@@ -28,6 +29,7 @@ export function Standing({ order, badSeq, onJump, onRetry }: StandingProps) {
             </Button>
           )}
           <Button size="small" onClick={onRetry}>
+            <RotateCcw size={14} aria-hidden />
             Retry…
           </Button>
         </div>

@@ -53,7 +53,7 @@ export const TranscriptRow = memo(function TranscriptRow({ row, open, marked, ..
       onPointerLeave={() => setNear(false)}
       onFocus={() => setNear(true)}
       className={cn(
-        "relative grid grid-cols-[minmax(0,1fr)_auto] gap-2 border-transparent border-l-2 px-2 py-1 sm:px-3",
+        "relative grid grid-cols-[minmax(0,1fr)_auto] items-baseline gap-2 border-transparent border-l-2 px-2 py-1 sm:px-3",
         isBad(row) && "border-l-failed",
         marked && "bg-accent-soft",
       )}
@@ -64,9 +64,10 @@ export const TranscriptRow = memo(function TranscriptRow({ row, open, marked, ..
   );
 });
 
+/** The time stands on the line of the row's first words, also while the buttons are beside it. */
 function RowTools({ row, near }: { row: ShownRow; near: boolean }) {
   return (
-    <span className="flex h-5 items-center text-muted text-xs">
+    <span className="flex h-4 items-center text-muted text-xs">
       {near && row.row !== "group" && (
         <span className="hidden items-center sm:flex">
           <CopyButton text={() => plainText(row)} label="Copy the text" />
@@ -81,9 +82,9 @@ function RowTools({ row, near }: { row: ShownRow; near: boolean }) {
       <a
         href={`#seq=${row.event.seq}`}
         title={`${exactTime(row.event.at)} · line ${row.event.seq}`}
-        className="tabular inline-flex min-h-6 items-center gap-1 hover:underline"
+        className="tabular -my-1 inline-flex items-baseline gap-1 self-baseline py-1 hover:underline"
       >
-        {near && <Link2 size={12} aria-hidden className="hidden sm:block" />}
+        {near && <Link2 size={12} aria-hidden className="hidden self-center sm:block" />}
         {clockTime(row.event.at)}
       </a>
     </span>
@@ -139,9 +140,9 @@ function Check({ row, open, onToggle, onWhole }: { row: CheckRow; open: boolean 
     <div className="flex flex-col gap-1">
       <Fold open={open} onToggle={() => onToggle(keyOf(row), !open)}>
         {passed ? (
-          <CircleCheck size={16} aria-hidden className="shrink-0 text-completed" />
+          <CircleCheck size={16} aria-hidden className="shrink-0 self-center text-completed" />
         ) : (
-          <CircleX size={16} aria-hidden className="shrink-0 text-failed" />
+          <CircleX size={16} aria-hidden className="shrink-0 self-center text-failed" />
         )}
         <span className="shrink-0 font-medium">{passed ? "Check passed" : "Check failed"}</span>
         <code className="min-w-0 truncate font-mono text-code">{command}</code>
@@ -172,7 +173,7 @@ function Note({ row }: { row: Extract<ShownRow, { row: "note" }> }) {
   return (
     <p className={cn("flex items-start gap-2", row.minor && "text-muted text-xs leading-5")}>
       <Icon size={16} aria-hidden className={cn("mt-0.5 shrink-0", NOTE_COLOURS[row.tone])} />
-      <span className="min-w-0 whitespace-pre-wrap break-words">
+      <span className="min-w-0 self-baseline whitespace-pre-wrap break-words">
         {row.tone === "person" && <span className="sr-only">A person wrote: </span>}
         {row.text}{" "}
         {href && (
@@ -220,7 +221,7 @@ function Tool({ row, open, onToggle, onWhole }: { row: ToolRow; open: boolean } 
   return (
     <div className="flex flex-col gap-1">
       <Fold open={open} onToggle={() => onToggle(keyOf(row), !open)}>
-        <Terminal size={14} aria-hidden className="shrink-0 text-muted" />
+        <Terminal size={14} aria-hidden className="shrink-0 self-center text-muted" />
         <span className="shrink-0 font-medium">{tool}</span>
         <code className="min-w-0 truncate font-mono text-code" title={summary}>
           {summary}
@@ -281,14 +282,14 @@ function StepLine({ row, open, onToggle, onWhole }: { row: StepRow; open: boolea
   const { event } = row;
   if (event.kind === "step_started") {
     return (
-      <h2 className="flex items-center gap-2 pt-3 font-semibold">
-        <span className="h-px w-4 bg-line" />
+      <h2 className="flex items-baseline gap-2 pt-3 font-semibold">
+        <span className="h-px w-4 self-center bg-line" />
         {event.payload.step_name}
         <span className="font-normal text-muted text-xs">
           {event.payload.agent_name === "claude" ? "by the agent" : "by the server"}
           {event.attempt > 1 && `, attempt ${event.attempt}`}
         </span>
-        <span className="h-px flex-1 bg-line" />
+        <span className="h-px flex-1 self-center bg-line" />
       </h2>
     );
   }
@@ -336,10 +337,12 @@ function Fold({ open, onToggle, children }: { open: boolean; onToggle: () => voi
       type="button"
       aria-expanded={open}
       onClick={onToggle}
-      className="flex min-h-6 w-full min-w-0 items-center gap-2 rounded text-left hover:bg-sunk pointer-coarse:min-h-11"
+      className="flex min-h-6 w-full min-w-0 items-center rounded text-left hover:bg-sunk pointer-coarse:min-h-11"
     >
-      <Chevron size={16} aria-hidden className="shrink-0 text-muted" />
-      {children}
+      <span className="flex min-w-0 flex-1 items-baseline gap-2">
+        <Chevron size={16} aria-hidden className="shrink-0 self-center text-muted" />
+        {children}
+      </span>
     </button>
   );
 }

@@ -108,6 +108,7 @@ test("a failure stands on top, with its class, its cause and what to do", async 
   expect(card.textContent).toContain("The repository was not found");
   expect(card.textContent).toContain("Check the address");
   expect(within(card).getByText("git")).toBeTruthy();
+  expect(screen.getAllByRole("button", { name: "Retry…" })).toHaveLength(1);
   let from: unknown;
   network.use(
     http.post(`${API}/work-orders/:id/retry`, async ({ request }) => {
