@@ -37,7 +37,7 @@ class Heap:
 
     @classmethod
     def of(cls, screen: Screen, seq: int) -> "Heap":
-        return cls(seq, round(screen.heap_megabytes(), 2), round(screen.compiled_megabytes(), 2))
+        return cls(seq, screen.heap_megabytes(), screen.compiled_megabytes())
 
 
 def measure(scale: Scale) -> list[Figure]:
@@ -214,10 +214,10 @@ def _hour(browser: Browser, server: Server, folder: Path, address: str, scale: S
     """A page that follows an order whose agent says a line a second for an hour; the hour goes by a hundred times as
     fast. What the page holds, without the events themselves, is what it held at the beginning.
 
-    Compared is the most at any stop with the first stop, of what the page itself holds. Beside it stands what the
-    browser compiles of the page's scripts, which comes once, but for some of them only after a thousand lines: all of
-    it together is compared with the second stop. While it is looked at the agent is silent, so that nothing is counted
-    that is only under way.
+    Compared is the most at any stop with the first stop, without what the browser has compiled of the page's scripts:
+    that comes once and is the browser's, but much of it only after a thousand lines. So with it, all that there is in
+    the heap is compared with the second stop. At a stop the agent is silent, so that nothing counts that is only under
+    way.
     """
     client = server.client()
     order_id, _ = client.file(address)
@@ -240,13 +240,12 @@ def _hour(browser: Browser, server: Server, folder: Path, address: str, scale: S
     said = f"{scale.hour_lines:,} lines in an hour's stream"
     return [
         Figure(f"{said}: the page's own memory, without the events, over before", _growth(own), "ratio", 1.2),
-        Figure("  and what the browser compiles of it, over after a quarter", _growth(whole[1:]), "ratio", 1.2),
-        *(
-            Figure(
-                f"  all memory after {heap.seq:,} events, {heap.compiled:.1f} MB of it compiled", heap.megabytes, "MB"
-            )
-            for heap in heaps
+        Figure(
+            "  with what the browser compiles of its scripts, over after a quarter", _growth(whole[1:]), "ratio", 1.2
         ),
+        *(Figure(f"  memory after {heap.seq:,} events", round(heap.megabytes, 1), "MB") for heap in heaps),
+        Figure("  of that at first compiled", round(heaps[0].compiled, 1), "MB"),
+        Figure("  of that at last compiled", round(heaps[-1].compiled, 1), "MB"),
         Figure("  the events themselves", round(sum(sizes) / 1e6, 1), "MB"),
         Figure(f"  followed at {LINES_A_SECOND} lines a second", following.rate, "frames/s", 50, at_least=True),
     ]
