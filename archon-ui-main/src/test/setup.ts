@@ -27,6 +27,15 @@ Object.assign(window, {
   }),
 });
 
+// A toast's timer outlives the toast, and after the last test of a file there is no document for it to look at.
+const timers: number[] = [];
+const wait = window.setTimeout;
+window.setTimeout = Object.assign((...given: Parameters<typeof wait>) => {
+  const timer = wait(...given);
+  timers.push(timer);
+  return timer;
+}, wait);
+
 beforeAll(() => network.listen({ onUnhandledRequest: "error" }));
 afterEach(() => {
   cleanup();
@@ -34,4 +43,7 @@ afterEach(() => {
   localStorage.clear();
   sessionStorage.clear();
 });
-afterAll(() => network.close());
+afterAll(() => {
+  for (const timer of timers) clearTimeout(timer);
+  network.close();
+});
