@@ -19,8 +19,7 @@ async def check_health(settings: Settings, tools: Tools, desk: Desk) -> list[Hea
     """Everything AWO leans on, asked anew."""
     checks = [await _checked("store", tools.store.check, "The state can be read and written.")]
     checks.append(await _checked("agent", tools.agent.describe, "The agent can be started."))
-    checks.append(await to_thread.run_sync(_folder_check, settings.repositories))
-    checks.append(await to_thread.run_sync(_disk_check, tools))
+    checks += await to_thread.run_sync(lambda: [_folder_check(settings.repositories), _disk_check(tools)])
     checks.append(
         await _secret_check(
             "claude_credentials",

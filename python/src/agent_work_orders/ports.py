@@ -118,6 +118,15 @@ class Counts:
     leases: tuple[tuple[str, str, datetime], ...]
 
 
+@dataclass(frozen=True)
+class OrderDetail:
+    """One order, the steps that were taken so far, and all that it ever asked, oldest first."""
+
+    order: WorkOrder
+    steps: list[Step]
+    approvals: list[Approval]
+
+
 class Store(Protocol):
     """Durable state, one transaction a call, every call safe to repeat.
 
@@ -133,6 +142,10 @@ class Store(Protocol):
 
     async def enqueue(self, new: NewWorkOrder) -> Enqueued: ...
     async def get(self, order_id: str) -> WorkOrder: ...
+    async def detail(self, order_id: str) -> OrderDetail:
+        """What a person sees of one order, in one request where the store can."""
+        ...
+
     async def find(self, order_ids: Sequence[str]) -> list[WorkOrder]:
         """Those of these that exist, in no order."""
         ...

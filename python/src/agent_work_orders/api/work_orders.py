@@ -182,13 +182,12 @@ async def list_work_orders(
 )
 async def read_work_order(context: Context, order_id: OrderId) -> WorkOrderDetail:
     """One work order, the steps that were taken so far, and what it asked."""
-    store = context.tools.store
-    order = await store.get(order_id)
-    approvals = await store.approvals(order_id)
+    found = await context.tools.store.detail(order_id)
+    order, approvals = found.order, found.approvals
     asks = order.waiting_reason is WaitingReason.APPROVAL and approvals and approvals[-1].answer is None
     return WorkOrderDetail(
         **dict(order),
-        taken=await store.steps(order_id),
+        taken=found.steps,
         approval=approvals[-1] if asks else None,
         approvals=approvals,
     )

@@ -27,7 +27,7 @@ from ..domain.work_order import (
     WorkOrder,
     utc_now,
 )
-from ..ports import Batch, Counts, Enqueued, ListQuery, Reaped, Sent, Written
+from ..ports import Batch, Counts, Enqueued, ListQuery, OrderDetail, Reaped, Sent, Written
 from . import audit, conversation, duties, held, orders, queue, reading, registry, transfer
 from .arrival import take_in, whole
 from .database import Database
@@ -237,6 +237,13 @@ class SqliteStore:
 
     async def get(self, order_id: str) -> WorkOrder:
         return await self._database.read(lambda db: reading.get(db, order_id))
+
+    async def detail(self, order_id: str) -> OrderDetail:
+        return await self._database.read(
+            lambda db: OrderDetail(
+                reading.get(db, order_id), reading.steps(db, order_id), conversation.approvals(db, order_id)
+            )
+        )
 
     async def find(self, order_ids: Sequence[str]) -> list[WorkOrder]:
         return await self._database.read(lambda db: duties.find(db, order_ids))

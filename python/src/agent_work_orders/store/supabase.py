@@ -46,7 +46,7 @@ from ..domain.work_order import (
     WorkOrder,
     utc_now,
 )
-from ..ports import Batch, Counts, Enqueued, ListQuery, Reaped, Sent, Written
+from ..ports import Batch, Counts, Enqueued, ListQuery, OrderDetail, Reaped, Sent, Written
 from . import remote_conversation, remote_transfer, wire
 from .answers import MIGRATIONS, Refusal, SchemaMissing, migration_needed
 from .arrival import take_in, too_new, whole
@@ -405,6 +405,9 @@ class SupabaseStore:
 
     async def get(self, order_id: str) -> WorkOrder:
         return wire.order_of(await self._ask("get", order_id, p_id=order_id))
+
+    async def detail(self, order_id: str) -> OrderDetail:
+        return OrderDetail(await self.get(order_id), await self.steps(order_id), await self.approvals(order_id))
 
     async def find(self, order_ids: Sequence[str]) -> list[WorkOrder]:
         return [wire.order_of(row) for row in await self._ask("find", p_ids=list(order_ids))]

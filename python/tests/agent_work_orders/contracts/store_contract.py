@@ -141,6 +141,10 @@ Clean-up
 64. `remark` adds events to the journals of orders that have ended, all of them or none, each payload once; it is no
     change of state. For any other order it gives False and writes nothing.
 65. `find` gives those of many orders that exist.
+
+At a glance
+66. A claim says `was_last` only where no order was left pending.
+67. `detail` gives what `get`, `steps` and `approvals` give, and raises NotFound as `get` does.
 """
 
 from .store_conversation import Conversation

@@ -1,4 +1,4 @@
-"""Clauses 5 to 9: who is served next."""
+"""Clauses 5 to 9 and 66: who is served next."""
 
 from datetime import timedelta
 
@@ -39,6 +39,15 @@ class Queueing:
         claimed = [(await claim_next(world.store)).order_id for _ in filed]
         assert claimed == [filed[place].agent_work_order_id for place in (2, 4, 0, 3, 1)]
         assert await maybe_claim(world.store) is None
+
+    @clause(66)
+    async def test_a_claim_that_leaves_somebody_behind_is_not_the_last(self, world: World) -> None:
+        for repository in (REPOSITORIES[0], REPOSITORIES[0], REPOSITORIES[1]):
+            await file_order(world.store, repository)
+        # The one left behind is of a full repository.
+        claims = [await claim_next(world.store, limit=1) for _ in range(2)]
+        assert not any(claim.was_last for claim in claims)
+        assert await maybe_claim(world.store, limit=1) is None
 
     @clause(5)
     async def test_repositories_take_turns(self, world: World) -> None:

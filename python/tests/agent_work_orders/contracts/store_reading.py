@@ -1,4 +1,4 @@
-"""Clauses 33, 34 and 36 to 38: lists, changes and counts."""
+"""Clauses 33, 34, 36 to 38 and 67: lists, changes, counts and one order as people see it."""
 
 from datetime import datetime
 from itertools import pairwise
@@ -7,6 +7,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
+from src.agent_work_orders.domain.errors import NotFound
 from src.agent_work_orders.domain.status import Status
 from src.agent_work_orders.domain.work_order import OrderChanges, WorkOrder
 from src.agent_work_orders.ports import ListQuery, Store
@@ -45,6 +46,20 @@ def ids(orders: list[WorkOrder]) -> list[str]:
 
 
 class Reading:
+    @clause(67)
+    async def test_one_order_is_told_as_its_parts_are(self, world: World) -> None:
+        store = world.store
+        claim = await file_and_claim(store)
+        await store.start_step(claim, 1, "create-branch", "server")
+        await store.finish_step(claim, result(1))
+        detail = await store.detail(claim.order_id)
+        assert detail.order == await store.get(claim.order_id)
+        assert detail.steps == await store.steps(claim.order_id)
+        assert len(detail.steps) == 1
+        assert detail.approvals == await store.approvals(claim.order_id) == []
+        with pytest.raises(NotFound):
+            await store.detail("wo-0000000000000000")
+
     @clause(33)
     async def test_orders_are_listed_newest_first(self, world: World) -> None:
         filed = [await file_order(world.store, f"github.com/owner/{number % 3}") for number in range(7)]
