@@ -66,7 +66,9 @@ class ClaudeCli:
 
     async def run(self, turn: AgentTurn, tell: Callable[[Payload], None]) -> AgentResult:
         program = self._program()
-        await to_thread.run_sync(self._prepare, turn)
+        _make_places(turn)
+        if self._confinement.is_another_user:
+            await to_thread.run_sync(self._confinement.hand_over, turn.home, turn.cwd)
         result = await self._attempt(program, turn, tell)
         if result is None:
             tell(
@@ -109,12 +111,6 @@ class ClaudeCli:
         if program is None:
             raise _cannot_start(f"{path!r} is not there or not executable")
         return str(Path(program).absolute())
-
-    def _prepare(self, turn: AgentTurn) -> None:
-        turn.run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        prepare_home(turn.home)
-        (turn.home / ".claude").mkdir(mode=0o700, exist_ok=True)
-        self._confinement.hand_over(turn.home, turn.cwd)
 
     async def _attempt(self, program: str, turn: AgentTurn, tell: Callable[[Payload], None]) -> AgentResult | None:
         """None when the session to resume does not exist."""
@@ -219,6 +215,13 @@ class ClaudeCli:
                 raise _cannot_start(f"{problem.strerror or problem}") from problem
             said = _end_of(home / "version.txt")
         return _version(said, child.exit_code)
+
+
+def _make_places(turn: AgentTurn) -> None:
+    """A few directories of ours: no more than the files that its output goes to, and less than the way to a thread."""
+    turn.run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    prepare_home(turn.home)
+    (turn.home / ".claude").mkdir(mode=0o700, exist_ok=True)
 
 
 async def _watch(

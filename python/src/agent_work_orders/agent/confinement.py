@@ -16,6 +16,8 @@ class Confinement(Protocol):
     """Wraps the agent (its tools inherit it) and the checks."""
 
     name: str
+    # Whether `hand_over` has anything to do.
+    is_another_user: bool
 
     def wrap(self, argv: Sequence[str], env: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
         """The command and the environment to start instead. It must execute `argv` in its own place or wait for it."""
@@ -30,6 +32,7 @@ class SameUser:
     """The server's own user: no confinement but the environment that the caller chose."""
 
     name = "same-user"
+    is_another_user = False
 
     def wrap(self, argv: Sequence[str], env: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
         return list(argv), dict(env)
@@ -40,6 +43,8 @@ class SameUser:
 
 class SeparateUser:
     """Another user, for a server that runs as root: the server's memory, files and processes are out of reach."""
+
+    is_another_user = True
 
     def __init__(self, uid: int, gid: int) -> None:
         setpriv = shutil.which("setpriv")

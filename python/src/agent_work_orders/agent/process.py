@@ -7,6 +7,7 @@ import shutil
 import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
+from functools import cache
 from pathlib import Path
 from subprocess import DEVNULL, PIPE
 from typing import IO
@@ -122,6 +123,7 @@ def _signal_group(process: Process, how: signal.Signals) -> None:
             os.killpg(process.pid, how)
 
 
+@cache
 def _dies_with_parent() -> list[str]:
     """setpriv executes the program in its own place: same pid, same streams."""
     setpriv = shutil.which("setpriv")

@@ -60,6 +60,7 @@ def claim(
             "update agent_work_order_repositories set last_claim_token = ? where repository_key = ?",
             (token, order["repository_key"]),
         )
+        tx.news.claims.add(order["agent_work_order_id"])
         tx.tell(order, OrderClaimed(worker_id=worker_id))
         held = tx.change(
             order,

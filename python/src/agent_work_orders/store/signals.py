@@ -40,6 +40,9 @@ class Signals:
         self._work, self._change = Bell(), Bell()
         self._events: dict[str, Bell] = {}
         self._cancels: dict[str, Bell] = {}
+        # Orders that this process gave out, that nobody has waited for since, and of whose cancellation it has not
+        # heard: of these the first wait need not look.
+        self._undisturbed: set[str] = set()
         # Work is a count and not a flag: a claim that found nothing only speaks for what there was when it began.
         self.work_seen = 0
         self._work_tried = -1
@@ -54,6 +57,8 @@ class Signals:
         for order_id in news.events:
             if order_id in self._events:
                 self._events[order_id].ring()
+        self._undisturbed |= news.claims
+        self._undisturbed -= news.cancels | news.deleted
         for order_id in news.cancels:
             if order_id in self._cancels:
                 self._cancels[order_id].ring()
@@ -79,8 +84,14 @@ class Signals:
             await bell.listen(at_most, is_there)
 
     async def wait_for_cancel(self, order_id: str, at_most: timedelta, is_there: Callable[[], Awaitable[bool]]) -> None:
+        undisturbed = order_id in self._undisturbed
+        self._undisturbed.discard(order_id)
         with _bell(self._cancels, order_id) as bell:
-            await bell.listen(at_most, is_there)
+            await bell.listen(at_most, _no if undisturbed else is_there)
+
+
+async def _no() -> bool:
+    return False
 
 
 @contextmanager

@@ -29,6 +29,7 @@ class News:
     events: dict[str, list[Event]] = field(default_factory=dict)
     rev: int = 0
     work: bool = False
+    claims: set[str] = field(default_factory=set)
     cancels: set[str] = field(default_factory=set)
     deleted: set[str] = field(default_factory=set)
 

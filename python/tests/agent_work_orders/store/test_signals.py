@@ -46,3 +46,28 @@ async def test_an_order_has_bells_only_while_somebody_listens() -> None:
         await signals.wait_for_cancel("wo-1", SOON, look)
     assert not signals._events
     assert not signals._cancels
+
+
+@pytest.mark.parametrize(
+    ("heard", "looks"),
+    [
+        ([], 1),  # another process gave it out
+        ([News(claims={"wo-1"})], 0),
+        ([News(claims={"wo-1"}), News(cancels={"wo-1"})], 1),
+        ([News(claims={"wo-2"})], 1),
+    ],
+)
+async def test_a_cancel_is_looked_for_unless_the_claim_was_just_given_here(heard: list[News], looks: int) -> None:
+    signals, looked = Signals(), 0
+
+    async def look() -> bool:
+        nonlocal looked
+        looked += 1
+        return True
+
+    for news in heard:
+        signals.hear(news)
+    await signals.wait_for_cancel("wo-1", SOON, look)
+    assert looked == looks
+    await signals.wait_for_cancel("wo-1", SOON, look)
+    assert looked == looks + 1
