@@ -84,20 +84,7 @@ def starting(folder: Path, starts: Starts, seconds: float = 0) -> Path:
 
 def trickling(folder: Path, count: int, pause: float) -> Path:
     """Says a line now and then, each with the time at which it was printed, in nanoseconds since 1970."""
-    head, tail = lines(init()), lines(result())
-    before, after = lines(spoken("@")).split("@")
-    return _program(
-        folder,
-        f"#!{sys.executable} -SIE\n"
-        "import sys, time\n"
-        f"if '--version' in sys.argv: sys.exit(print({VERSION!r}))\n"
-        "say = lambda text: (sys.stdout.write(text), sys.stdout.flush())\n"
-        f"say({head!r})\n"
-        f"for _ in range({count}):\n"
-        f"    time.sleep({pause})\n"
-        f"    say({before!r} + str(time.time_ns()) + {after!r})\n"
-        f"say({tail!r})\n",
-    )
+    return _speaking(folder, count, f"time.sleep({pause})", "str(time.time_ns())")
 
 
 def talking(folder: Path, count: int, pause: float, stops: tuple[int, ...] = ()) -> Path:
@@ -106,6 +93,28 @@ def talking(folder: Path, count: int, pause: float, stops: tuple[int, ...] = ())
     After each of the `stops`, which count lines, it is silent until it may `go_on`. A paragraph begins with its number.
     """
     words = "It reads the file again, line by line, and finds nothing that the tests had not told it before. " * 3
+    wait = (
+        f"while number in {stops} and not os.path.exists(f'{folder}/after-{{number}}'): time.sleep(0.01)\n"
+        f"    time.sleep({pause})"
+    )
+    return _speaking(folder, count, wait, f"str(number) + {' ' + words!r}")
+
+
+def go_on(folder: Path, stop: int) -> None:
+    """Lets the agent that stopped there say more."""
+    (folder / f"after-{stop}").touch()
+
+
+def working(folder: Path, count: int, seconds: float) -> Path:
+    """Says so many lines in about that time, and leaves a change with a check of its own that passes."""
+    makefile = "test:\n\ttrue\n"
+    return _speaking(
+        folder, count, f"time.sleep({seconds} / {count})", "str(number)", f"open('Makefile', 'w').write({makefile!r})"
+    )
+
+
+def _speaking(folder: Path, count: int, wait: str, words: str, at_last: str = "pass") -> Path:
+    """Says so many lines of `words`, each after it did what `wait` says, and then does something; all in Python."""
     head, tail = lines(init()), lines(result())
     before, after = lines(spoken("@")).split("@")
     return _program(
@@ -116,33 +125,9 @@ def talking(folder: Path, count: int, pause: float, stops: tuple[int, ...] = ())
         "say = lambda text: (sys.stdout.write(text), sys.stdout.flush())\n"
         f"say({head!r})\n"
         f"for number in range({count}):\n"
-        f"    while number in {stops} and not os.path.exists(f'{folder}/after-{{number}}'): time.sleep(0.01)\n"
-        f"    time.sleep({pause})\n"
-        f"    say({before!r} + str(number) + {' ' + words!r} + {after!r})\n"
-        f"say({tail!r})\n",
-    )
-
-
-def go_on(folder: Path, stop: int) -> None:
-    """Lets the agent that stopped there say more."""
-    (folder / f"after-{stop}").touch()
-
-
-def working(folder: Path, count: int, seconds: float) -> Path:
-    """Says so many lines in about that time, and leaves a change with a check of its own that passes."""
-    head, tail = lines(init()), lines(result())
-    before, after = lines(spoken("@")).split("@")
-    return _program(
-        folder,
-        f"#!{sys.executable} -SIE\n"
-        "import sys, time\n"
-        f"if '--version' in sys.argv: sys.exit(print({VERSION!r}))\n"
-        "say = lambda text: (sys.stdout.write(text), sys.stdout.flush())\n"
-        f"say({head!r})\n"
-        f"for number in range({count}):\n"
-        f"    time.sleep({seconds} / {count})\n"
-        f"    say({before!r} + str(number) + {after!r})\n"
-        "open('Makefile', 'w').write('test:\\n\\ttrue\\n')\n"
+        f"    {wait}\n"
+        f"    say({before!r} + {words} + {after!r})\n"
+        f"{at_last}\n"
         f"say({tail!r})\n",
     )
 
