@@ -91,7 +91,7 @@ awo-restore: runtime ## Put a backup into an empty ARCHON_HOME and database (FRO
 	@cd python && exec '$(BIN)/python' -m src.agent_work_orders.backup restore '$(abspath $(FROM))'
 
 .PHONY: bench
-bench: test-tools postgrest ui $(CLI) ## Measure against the targets and write bench/results.json
+bench: test-tools postgrest ui $(CLI) ## Measure against the targets and write bench/results.json (AWO_BENCH_DIR=<a folder on another disk>)
 	@mkdir -p bench
 	cd python && exec '$(BIN)/python' -m bench
 
