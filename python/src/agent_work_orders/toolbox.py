@@ -13,7 +13,7 @@ from .agent.checks import CommandChecks
 from .agent.claude_cli import ClaudeCli
 from .agent.confinement import Confinement, choose_confinement, ids_of
 from .agent.probe import probe_claude
-from .agent.strays import OWNER_MARKER, RUN_MARKER, is_alive, process_identity
+from .agent.strays import OWNER_MARKER, RUN_MARKER, is_alive, owner_mark, pid_space, process_identity
 from .archive.orders import OrderArchive
 from .archive.s3 import Bucket, S3Shelf
 from .archive.shelf import DirectoryShelf, Shelf, try_shelf
@@ -86,7 +86,7 @@ async def build_tools(
         return Marks(low_bytes=round(now.disk_low_gb * GB), min_free_bytes=round(now.disk_min_free_gb * GB))
 
     room = Room(start.repositories, marks)
-    process_marks = {RUN_MARKER: "git", OWNER_MARKER: process_identity()}
+    process_marks = {RUN_MARKER: "git", OWNER_MARKER: owner_mark()}
     tools = Tools(
         store=store,
         volume=DiskVolume(start.repositories, start.work_orders, marks, room, process_marks=process_marks),
@@ -293,8 +293,7 @@ def dead_among(worker_ids: Iterable[str]) -> list[str]:
 def _this_machine() -> str:
     """Names one space of process ids: two containers may share a host name, and a pid means nothing across them."""
     try:
-        space = Path("/proc/self/ns/pid").stat().st_ino
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()[:8]
     except OSError:
         return socket.gethostname()
-    return f"{socket.gethostname()}-{boot}-{space}"
+    return f"{socket.gethostname()}-{boot}-{pid_space()}"

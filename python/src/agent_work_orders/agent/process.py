@@ -19,7 +19,7 @@ from anyio.abc import Process
 from ..domain.errors import FailureClass, StepFailed
 from ..tracing import span
 from .confinement import Confinement
-from .strays import OWNER_MARKER, RUN_MARKER, descendants, process_identity, sweep_run
+from .strays import OWNER_MARKER, RUN_MARKER, descendants, owner_mark, sweep_run
 
 # SIGTERM gives the child this long to put its own house in order.
 _GRACE_SECONDS = 5.0
@@ -72,7 +72,7 @@ async def open_child(
     StepFailed (internal) when something of it would not die.
     """
     _find_program(argv[0], env, cwd)
-    marked = {**env, RUN_MARKER: run_id, OWNER_MARKER: process_identity()}
+    marked = {**env, RUN_MARKER: run_id, OWNER_MARKER: owner_mark()}
     # The inner wrapper must be ours: a change of user would clear the parent-death signal again.
     command, environment = confinement.wrap([*_dies_with_parent(), *argv], marked)
     with ExitStack() as files, anyio.CancelScope(shield=True):  # a start that is given up half-way would leave a child

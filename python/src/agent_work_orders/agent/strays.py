@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 RUN_MARKER = "AWO_RUN_ID"
@@ -19,6 +20,20 @@ def process_identity(pid: int | None = None) -> str:
     """`<pid>-<start time>` of a process, by default this one: unlike a pid alone, never true of another."""
     pid = os.getpid() if pid is None else pid
     return f"{pid}-{_start_time(pid) or 0}"
+
+
+def owner_mark() -> str:
+    """What children carry as their owner: this process, and in which space of process ids it has its own."""
+    return f"{process_identity()}@{pid_space()}"
+
+
+@cache
+def pid_space() -> str:
+    """Names this process's space of process ids, as this kernel does; empty where there is only one."""
+    try:
+        return str(_PROC.joinpath("self/ns/pid").stat().st_ino)
+    except OSError:
+        return ""
 
 
 def is_alive(identity: str) -> bool:
@@ -100,7 +115,9 @@ def _is_orphaned(environ: bytes) -> bool:
     if f"\0{RUN_MARKER}=".encode() not in environ:
         return False
     _, found, rest = environ.partition(f"\0{OWNER_MARKER}=".encode())
-    owner = rest.partition(b"\0")[0].decode("ascii", "replace")
+    owner, _, space = rest.partition(b"\0")[0].decode("ascii", "replace").partition("@")
+    if space and space != pid_space():
+        return False  # a container's: what its server's number means is not to be told from out here
     return bool(found) and owner.replace("-", "").isdigit() and not is_alive(owner)
 
 

@@ -159,7 +159,6 @@ class Journal:
             with self._hold.writing:
                 while True:
                     if not (self._spool or self._beside.is_due or self._answered < self._asked):
-                        self._told = anyio.Event()
                         await self._told.wait()
                     await self._hold_back()
                     afterwards = await self._write_next()
@@ -193,7 +192,8 @@ class Journal:
 
     async def _write_next(self) -> list[Callable[[], object]]:
         """Writes a batch. Returns what is to be done now that it is in the store."""
-        self._writing, self._hurry = True, anyio.Event()
+        # Here and not before the wait: what was told before somebody waits for it is not missed.
+        self._writing, self._hurry, self._told = True, anyio.Event(), anyio.Event()
         drafts = self._redacted(await self._spool.first(BATCH))
         beside, self._beside = self._beside, _Untold()
         if beside.finished is not None and len(drafts) < len(self._spool):
@@ -204,8 +204,8 @@ class Journal:
         )  # fmt: skip
         if batch != Batch(batch.first_seq):
             self.last_seq = (await patiently(lambda: self._write(batch))).last_seq
+            self._written_at = anyio.current_time()
         await self._spool.drop(len(drafts))
-        self._written_at = anyio.current_time()
         for event in drafts:
             if event.kind not in QUIET:
                 logger.info("%s %s %s", self._claim.order_id, event.kind, event.payload)

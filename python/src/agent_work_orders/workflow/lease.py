@@ -96,6 +96,8 @@ async def patiently(call: Callable[[], Awaitable[T]]) -> T:
 async def keep_lease(claim: Claim, tools: Tools, stopping: anyio.Event) -> AsyncIterator[Hold]:
     """Renews the claim's lease until the block is left, also while the block winds down after an interruption."""
     hold = Hold()
+    if stopping.is_set():
+        hold.end(Ending.RELEASED)  # at once: nothing of the run begins
     async with anyio.create_task_group() as group:
         group.start_soon(_renew, claim, tools, hold)
         group.start_soon(_release_when, stopping, hold)
