@@ -159,15 +159,16 @@ def _files_of(run_dir: Path) -> list[Path]:
     return sorted(raw for raw in found if not raw.is_symlink() and raw.is_file() and raw.stat().st_size)
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """The whole file or nothing, readable by the server alone."""
+def write_atomically(path: Path, content: bytes, *, settled: bool = True) -> None:
+    """The whole file or nothing, readable by the server alone; unless `settled`, a power cut may take it back."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}")
     try:
         with _new(temporary) as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+            if settled:
+                file.flush()
+                os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -35,11 +35,17 @@ async def write_metadata(tools: Tools, order: WorkOrder) -> None:
 def write_start(folder: Path, order: WorkOrder, steps: Sequence[Step], redactor: Redactor) -> None:
     """The order as a run takes it up, without asking anybody: what its folder held before is taken over. Blocks."""
     known = _read(folder).get("artifacts")
-    write_now(folder, order, steps, known if isinstance(known, list) else [], redactor)
+    write_now(folder, order, steps, known if isinstance(known, list) else [], redactor, settled=False)
 
 
 def write_now(
-    folder: Path, order: WorkOrder, steps: Sequence[Step], artifacts: Sequence[Any], redactor: Redactor
+    folder: Path,
+    order: WorkOrder,
+    steps: Sequence[Step],
+    artifacts: Sequence[Any],
+    redactor: Redactor,
+    *,
+    settled: bool = True,
 ) -> None:
     """Whole or not at all, and never over a newer one: the file's time is that of the order's last change. Blocks."""
     stamp = _stamp(order)
@@ -52,7 +58,7 @@ def write_now(
     }
     text = json.dumps(redactor.redact_value(body), indent=2, ensure_ascii=False)
     try:
-        write_atomically(folder / NAME, text.encode("utf-8", "replace"))
+        write_atomically(folder / NAME, text.encode("utf-8", "replace"), settled=settled)
         os.utime(folder / NAME, ns=(stamp, stamp))
     except OSError as error:
         logger.warning("%s: %s could not be written: %s", order.agent_work_order_id, NAME, error)
