@@ -134,7 +134,7 @@ def _environments() -> Iterator[tuple[int, bytes]]:
 
 
 def _read(path: str) -> bytes:
-    """By descriptor: this is done for every process of the machine at the end of a run, and a Path costs as much again."""
+    """By descriptor: it is done for every process of the machine when a run ends, and a Path costs as much again."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         parts = []
