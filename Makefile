@@ -9,7 +9,8 @@ MAKEFLAGS += --no-print-directory
 VENV ?= $(CURDIR)/.venv
 BIN := $(abspath $(VENV))/bin
 SETUP := VENV='$(abspath $(VENV))' PYTHON='$(PYTHON)' sh scripts/setup.sh
-WORKERS ?= 2
+# More than two cores have: a good part of the tests waits for a child, a lease or a browser.
+WORKERS ?= 3
 
 ifdef CLAUDE_CLI_PATH
 CLI :=
