@@ -51,7 +51,8 @@ class Rounds:
         self._timer = loop.call_later(pause, self._look)
 
     def _look(self) -> None:
-        self._timer, now = None, anyio.current_time()
+        # The loop's own clock: no task runs here, and older versions of anyio then know of no loop.
+        self._timer, now = None, asyncio.get_running_loop().time()
         for one in [one for one in self._waiting if now >= one.until or one.fact()]:
             self._waiting.discard(one)
             one.woken.set()
