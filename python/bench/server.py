@@ -19,6 +19,9 @@ from .scratch import OWNER, STAGE
 API = "/api/awo"
 Child = subprocess.Popen[bytes]  # noqa: TID251 - a name for the type alone
 START_WITHIN = 30.0
+# Milliseconds that an answer of a git host is on its way where a clone from it is the yardstick: nobody clones from the
+# machine that he works on, and a hosted forge hardly answers sooner wherever it is.
+NEARBY = 50
 ORDER_WITHIN = 300.0
 TERMINAL = frozenset({"completed", "failed", "cancelled"})
 
@@ -96,9 +99,10 @@ class Server:
 
 
 @contextmanager
-def open_stage() -> Iterator[Stage]:
-    """Serves every repository that was generated before."""
+def open_stage(latency: int = 0) -> Iterator[Stage]:
+    """Serves every repository that was generated before; `latency` is in milliseconds."""
     command = [sys.executable, "-m", "src.agent_work_orders.rehearsal", "--directory", str(STAGE)]
+    command += ["--latency", str(latency)]
     with _process(command, dict(os.environ), stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         _put_behind(process.pid)

@@ -129,6 +129,10 @@ class GitCheckouts:
         )  # fmt: skip
         async with disk.opening(self._directory):  # clean-up either saw the order run, or has done its work
             found = await run_sync(self._look, mirror, order, freshness, from_start)
+        if found.start is None:
+            with self._room.promised(order_id, found.needed, found.space):
+                await mirror.refresh(remote, freshness, progress)
+            found = await run_sync(self._look, mirror, order, timedelta.max, from_start)  # now the size is known
         start, begun = found.start, found.begun
         with self._room.promised(order_id, found.needed, found.space):
             if start and start.state.ready:
@@ -137,9 +141,6 @@ class GitCheckouts:
                     return left
                 await left.rescue()
                 start = await run_sync(self._start, mirror, order, freshness)  # what was rescued is its end now
-            if start is None:
-                await mirror.refresh(remote, freshness, progress)
-                start = await run_sync(self._start, mirror, order, timedelta.max)
             if start is None:
                 raise refused("The mirror of the repository vanished while a checkout was opened", "Retry the order.")
             opening = from_start(start)

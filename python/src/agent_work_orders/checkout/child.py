@@ -6,11 +6,11 @@ Knows nothing of git beyond the form of its progress lines.
 import os
 import re
 import signal
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from subprocess import DEVNULL, PIPE
-from typing import IO
+from typing import IO, NamedTuple
 
 import anyio
 from anyio.abc import ByteReceiveStream, Process
@@ -24,8 +24,20 @@ KEPT_ERRORS = 16 * 1024  # characters of stderr, its end
 GRACE = 2.0  # seconds between SIGTERM and SIGKILL
 NICENESS = 10
 SWEEP = 5.0  # seconds in which a killed group must be gone
+# Seconds between two looks at what git complains of. A clone writes hundreds of tiny progress lines: to be woken by
+# each of them would take the processor from the git that writes them. Sooner when the pipe was full: then git waits.
+PACE, SOON = 0.1, 0.005
+CAPACITY = 1 << 16  # bytes of a pipe, at most
 
-_PROGRESS = re.compile(r"(?:remote: )?([A-Z][A-Za-z ]+): +(\d{1,3})% \(")
+_END_OF_LINE = re.compile(rb"[\r\n]")
+_PROGRESS = re.compile(rb"^(?:remote: )?([A-Z][A-Za-z ]+): +(\d{1,3})% \(.*$", re.MULTILINE)
+
+
+class _Taken(NamedTuple):
+    """Whether the pipe was about full, and whether nobody has it open any more."""
+
+    is_much: bool
+    is_last: bool
 
 
 class Run:
@@ -35,7 +47,7 @@ class Run:
         self._progress, self._hidden = progress, hidden
         self._last_progress: tuple[str, int] | None = None
         self.exit_code, self.stdout, self.overflow = -1, bytearray(), False
-        self._errors = ""
+        self._errors, self._rest = "", b""
 
     @property
     def stderr(self) -> str:
@@ -56,40 +68,32 @@ class Run:
         behind: bool = False,
     ) -> None:
         """Runs it to its end. `behind` lets everybody else on the machine have the processor first."""
-        feed = stdin if isinstance(stdin, bytes) else None
-        try:
-            # Shielded: a cancellation between fork and return would leave a child that nobody knows.
-            with anyio.CancelScope(shield=True):
-                process = await anyio.open_process(
-                    argv,
-                    stdin=PIPE if feed is not None else DEVNULL if isinstance(stdin, bytes) or stdin is None else stdin,
-                    stdout=PIPE if stdout is None else stdout,
-                    stderr=PIPE,
-                    cwd=cwd,
-                    env=environment,
-                    start_new_session=True,
-                    umask=umask,
-                )
-        except FileNotFoundError as error:
-            message = f"{error.filename or argv[0]} cannot be started"
-            raise refused(message, "Install git and setpriv on the server, or correct the path.") from error
-        if behind:
-            _put_behind(process.pid)
-        ended = False
-        try:
-            async with anyio.create_task_group() as readers:
-                if process.stderr:
-                    readers.start_soon(self._read_errors, process.stderr)
-                if feed is not None:
-                    readers.start_soon(_feed, process, feed)
-                if process.stdout:
-                    await self._read_output(process, process.stdout)
-            self.exit_code, ended = await process.wait(), True
-        finally:
-            with anyio.CancelScope(shield=True):
-                if not ended:
-                    await _stop(process)
-                await process.aclose()
+        with _pipe() as (complaints, writing):
+            try:
+                process = await _start(argv, environment, cwd, stdin, stdout, writing, umask)
+            finally:
+                os.close(writing)
+            if behind:
+                _put_behind(process.pid)
+            ended = False
+            try:
+                async with anyio.create_task_group() as helpers:
+                    helpers.start_soon(self._listen, complaints)
+                    if isinstance(stdin, bytes) and stdin:
+                        helpers.start_soon(_feed, process, stdin)
+                    if process.stdout:
+                        await self._read_output(process, process.stdout)
+                    self.exit_code = await process.wait()
+                    while not self._take(complaints).is_last:  # noqa: ASYNC110 - see PACE; and who was left may hold it
+                        await anyio.sleep(SOON)
+                    helpers.cancel_scope.cancel()
+                ended = True
+                self._hear(self._rest)
+            finally:
+                with anyio.CancelScope(shield=True):
+                    if not ended:
+                        await _stop(process)
+                    await process.aclose()
 
     async def _read_output(self, process: Process, stream: ByteReceiveStream) -> None:
         async for chunk in stream:
@@ -99,23 +103,72 @@ class Run:
                 return
             self.stdout += chunk
 
-    async def _read_errors(self, stream: ByteReceiveStream) -> None:
-        rest = ""
-        async for chunk in stream:
-            *lines, rest = re.split(r"[\r\n]", rest + chunk.decode("utf-8", "replace"))
-            for line in lines:
-                self._hear(line)
-            rest = rest[-KEPT_ERRORS:]
-        self._hear(rest)
+    async def _listen(self, complaints: int) -> None:
+        while True:  # noqa: ASYNC110 - see PACE
+            await anyio.sleep(SOON if self._take(complaints).is_much else PACE)
 
-    def _hear(self, line: str) -> None:
-        if match := _PROGRESS.match(line):
-            state = (match[1].lower(), int(match[2]))
+    def _take(self, complaints: int) -> _Taken:
+        """Hears what is in the pipe, about a pipe full at most."""
+        said, is_last = b"", False
+        with suppress(BlockingIOError):
+            while len(said) < CAPACITY and not is_last:
+                chunk = os.read(complaints, CAPACITY)
+                said, is_last = said + chunk, not chunk
+        *whole, self._rest = _END_OF_LINE.split(self._rest + said)
+        self._rest = self._rest[-KEPT_ERRORS:]
+        self._hear(b"\n".join(whole))
+        return _Taken(len(said) > CAPACITY // 2, is_last)
+
+    def _hear(self, lines: bytes) -> None:
+        """Tells the newest progress, and keeps what is none."""
+        if progress := _PROGRESS.findall(lines):
+            phase, percent = progress[-1]
+            state = (phase.decode().lower(), int(percent))
             if self._progress and state != self._last_progress:
                 self._progress(*state)
             self._last_progress = state
-        elif line.strip():
-            self._errors = f"{self._errors}{line.strip()}\n"[-KEPT_ERRORS:]
+        for line in _PROGRESS.sub(b"", lines).splitlines():
+            if text := line.decode("utf-8", "replace").strip():
+                self._errors = f"{self._errors}{text}\n"[-KEPT_ERRORS:]
+
+
+@contextmanager
+def _pipe() -> Iterator[tuple[int, int]]:
+    """The end that never blocks its reader, and the one to write to, which the block has to close."""
+    reading, writing = os.pipe()
+    try:
+        os.set_blocking(reading, False)
+        yield reading, writing
+    finally:
+        os.close(reading)
+
+
+async def _start(
+    argv: list[str],
+    environment: dict[str, str],
+    cwd: Path,
+    stdin: bytes | IO[bytes] | None,
+    stdout: IO[bytes] | None,
+    stderr: int,
+    umask: int,
+) -> Process:
+    source = PIPE if isinstance(stdin, bytes) and stdin else DEVNULL if isinstance(stdin, bytes) else stdin or DEVNULL
+    try:
+        # Shielded: a cancellation between fork and return would leave a child that nobody knows.
+        with anyio.CancelScope(shield=True):
+            return await anyio.open_process(
+                argv,
+                stdin=source,
+                stdout=PIPE if stdout is None else stdout,
+                stderr=stderr,
+                cwd=cwd,
+                env=environment,
+                start_new_session=True,
+                umask=umask,
+            )
+    except FileNotFoundError as error:
+        message = f"{error.filename or argv[0]} cannot be started"
+        raise refused(message, "Install git and setpriv on the server, or correct the path.") from error
 
 
 def _put_behind(pid: int) -> None:

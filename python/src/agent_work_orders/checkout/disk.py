@@ -115,6 +115,13 @@ def is_directory(path: Path) -> bool:
         return False
 
 
+def named(folder: Path, prefix: str, suffix: str = "") -> list[Path]:
+    """What is in `folder` under such a name, sorted. A pattern would be compiled anew for each repository."""
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if entry.name.startswith(prefix) and entry.name.endswith(suffix)]
+    return [folder / name for name in sorted(names)]
+
+
 def read_inside(root: Path, parts: Sequence[str], limit: int) -> bytes | None:
     """A regular file below `root`, reached without following any link; None if there is none within `limit` bytes."""
     try:

@@ -128,8 +128,8 @@ def orders_in(mirror: Path) -> dict[str, float]:
                         found[entry.name] = max(at, found.get(entry.name, 0.0))
         except (FileNotFoundError, NotADirectoryError):
             continue
-    for name in refs.packed_refs(mirror):
-        if name.startswith("refs/awo/") and ORDER_NAME.match(order_id := name.split("/")[2]):
+    for name in refs.packed_below(mirror, "refs/awo/"):
+        if ORDER_NAME.match(order_id := name.split("/")[2]):
             found.setdefault(order_id, _at(mirror / "packed-refs"))
     return found
 

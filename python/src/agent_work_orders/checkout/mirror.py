@@ -161,12 +161,11 @@ class Mirror:
     async def refresh(self, remote: Remote, freshness: timedelta, progress: Progress) -> Fetched:
         """Makes the mirror as new as `freshness` asks for. Any number of waiting orders share one clone or fetch."""
         asked_at = time.time()
-        await run_sync(disk.make_directory, self._directory)
+        if not self._directory.is_dir():  # a look costs less than the way to a thread
+            await run_sync(disk.make_directory, self._directory)
         async with disk.held(self._lock, lambda: self.fresh(freshness, asked_at) is not None) as ours:
             if ours:
-                await run_sync(self._clear_drafts)
-                known = await run_sync(self.path.is_dir)
-                bring = self._fetch if known else self._clone
+                bring = self._fetch if await run_sync(self._is_known) else self._clone
                 await following(self._git, remote, lambda there: bring(there, progress), self._say)
         fetched = self.fresh(timedelta.max, 0.0)
         if fetched is None:
@@ -184,15 +183,25 @@ class Mirror:
                 "--progress", *self._less(), "--", remote.url, str(draft),
                 remote=remote, progress=progress, limit=self._clone_limit,
             )  # fmt: skip
-            git_dir = await run_sync(self._furnish, draft, started_at)
-            left = await run_sync(repair.left_behind, self.path)
+            left = await run_sync(self._move_in, draft, started_at)
             for old in left:
-                for lost in await repair.bring_over(self._git, old, git_dir, self._clone_limit):
+                for lost in await repair.bring_over(self._git, old, draft / ".git", self._clone_limit):
                     self._notes.append(f"{lost} could not be read any more when the mirror was mended.")
-            await run_sync(repair.put_in_place, git_dir, self.path, left)
+            if left:
+                await run_sync(repair.put_in_place, draft / ".git", self.path, left)
         finally:
-            with CancelScope(shield=True):
-                await run_sync(rmtree, draft, True)
+            if draft.is_dir():
+                with CancelScope(shield=True):
+                    await run_sync(rmtree, draft, True)
+
+    def _move_in(self, draft: Path, started_at: float) -> list[Path]:
+        """Makes a finished clone the mirror, unless there are damaged ones whose work has to be brought over first."""
+        git_dir = self._furnish(draft, started_at)
+        left = repair.left_behind(self.path)
+        if not left:
+            repair.put_in_place(git_dir, self.path, left)
+            rmtree(draft, ignore_errors=True)
+        return left
 
     # --- Damage
 
@@ -308,10 +317,11 @@ class Mirror:
             disk.write_whole(git_dir / "awo" / "key", self.key.encode())
         disk.write_whole(git_dir / "awo" / "fetched.json", json.dumps(asdict(fetched)).encode())
 
-    def _clear_drafts(self) -> None:
-        """Under the lock nobody else clones: what is there was left by a process that died."""
-        for draft in self._directory.glob(f".{self.name}.*.tmp"):
+    def _is_known(self) -> bool:
+        """Whether the mirror is there. Under the lock nobody else clones: drafts were left by a process that died."""
+        for draft in disk.named(self._directory, f".{self.name}.", ".tmp"):
             rmtree(draft, ignore_errors=True)
+        return self.path.is_dir()
 
     def _clear_stale_locks(self) -> None:
         """These files are only ever locked under our lock: a lock that is there has lost its holder."""

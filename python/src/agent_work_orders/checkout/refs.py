@@ -24,7 +24,7 @@ def read_ref(git_dir: Path, name: str) -> str | None:
     loose = disk.read_inside(git_dir, name.split("/"), MAX_LOOSE)
     if loose is not None:
         return _commit(loose)
-    return packed_refs(git_dir).get(name)
+    return _packed_ref(git_dir, name)
 
 
 def read_loose(git_dir: Path, name: str) -> str | None:
@@ -40,15 +40,31 @@ def readable_part(packed: bytes) -> bytes:
     return b"".join(line + b"\n" for line in whole)
 
 
-def packed_refs(git_dir: Path) -> dict[str, str]:
-    text = (disk.read_inside(git_dir, ["packed-refs"], MAX_PACKED) or b"").decode("utf-8", "replace")
-    pairs = (line.split(" ", 1) for line in text.splitlines() if line[:1] not in ("#", "^", ""))
-    return {pair[1]: pair[0] for pair in pairs if len(pair) == 2 and COMMIT.match(pair[0])}
+def packed_below(git_dir: Path, prefix: str) -> dict[str, str]:
+    """The packed refs below `prefix`, which ends in a slash, and their commit ids."""
+    packed, start = _packed(git_dir), f" {prefix}".encode()
+    if start not in packed:
+        return {}
+    pairs = (line.split(b" ", 1) for line in packed.split(b"\n") if line[40:].startswith(start))
+    found = {name.decode("utf-8", "replace"): commit.decode("ascii", "replace") for commit, name in pairs}
+    return {name: commit for name, commit in found.items() if COMMIT.match(commit)}
+
+
+def _packed_ref(git_dir: Path, name: str) -> str | None:
+    """One of what may be tens of thousands, without taking them all apart."""
+    packed = b"\n" + _packed(git_dir) + b"\n"
+    end = packed.find(f" {name}\n".encode())
+    line = packed[max(end - 41, 0) : end].decode("ascii", "replace")
+    return line[1:] if line.startswith("\n") and COMMIT.match(line[1:]) else None
+
+
+def _packed(git_dir: Path) -> bytes:
+    return disk.read_inside(git_dir, ["packed-refs"], MAX_PACKED) or b""
 
 
 def refs_below(git_dir: Path, prefix: str) -> dict[str, str]:
     """All refs below `prefix` (which ends in a slash) and their commit ids; only for git directories of ours."""
-    found = {name: commit for name, commit in packed_refs(git_dir).items() if name.startswith(prefix)}
+    found = packed_below(git_dir, prefix)
     top = git_dir / prefix
     for directory, _, files in os.walk(top):
         for file in files:

@@ -98,7 +98,7 @@ def _telling(text: str) -> str | None:
 
 def left_behind(mirror: Path) -> list[Path]:
     """Damaged mirrors of a repository, aside or in place, from which nobody has brought over what orders keep."""
-    asides = sorted(mirror.parent.glob(f"{mirror.name.removesuffix('.git')}.broken-*"))
+    asides = disk.named(mirror.parent, f"{mirror.name.removesuffix('.git')}.broken-")
     waiting = [one for one in asides if not (one / "awo" / BROUGHT_OVER).exists()]
     return [*waiting, *([mirror] if disk.is_directory(mirror) else [])]
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import anyio
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
@@ -56,11 +57,14 @@ class GitServer:
 
     Anyone reads a public repository; a push, and any access to a private one, takes `token` as the password of Basic
     authentication, whatever the user's name. As on GitHub, a stranger is asked for a password where nothing exists.
+
+    `latency` is how long an answer is on its way, in seconds: a host elsewhere is never as near as this one.
     """
 
     def __init__(self, directory: Path, *, token: str) -> None:
         self.directory = directory
         self.token = token
+        self.latency = 0.0
         self._lock = threading.Lock()
         self._moved: dict[str, str] = {}
         self._requests: deque[GitRequest] = deque(maxlen=2000)
@@ -160,6 +164,8 @@ class GitServer:
         return ADDRESS.fullmatch(path) is not None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.latency:
+            await anyio.sleep(self.latency)
         request = Request(scope, receive)
         address = ADDRESS.fullmatch(scope["path"])
         if address is None:

@@ -113,17 +113,24 @@ def _listen(directory: Path, host: str, port: int) -> socket.socket:
     remembered = directory / "port"
     last = int(remembered.read_text()) if port == 0 and remembered.exists() else 0
     try:
-        listener = _bound(host, port or last)
+        listener = listen_at(host, port or last)
     except OSError:
         if port:
             raise
-        listener = _bound(host, 0)
+        listener = listen_at(host, 0)
     remembered.write_text(str(listener.getsockname()[1]))
     return listener
 
 
-def _bound(host: str, port: int) -> socket.socket:
-    return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=512)
+def listen_at(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 is any free one. Raises `OSError` when the port is taken."""
+    listener = socket.create_server(
+        (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=512
+    )
+    # Inherited by its connections. Else the end of a short answer waits 40 ms for the client's word that it has the
+    # beginning: asyncio sees to that only where the socket was made with the protocol's number.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def _build(directory: Path, listener: socket.socket, keep_bodies: bool) -> tuple[Stage, "_Application"]:

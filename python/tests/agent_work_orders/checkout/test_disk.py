@@ -68,6 +68,16 @@ def test_refs_are_read_loose_before_packed_and_odd_ones_not_at_all(tmp_path: Pat
     (tmp_path / "packed-refs").write_text(
         f"# pack-refs with: peeled\n{COMMIT} refs/heads/a\n^{other}\n{COMMIT} refs/heads/b\nnonsense\n"
     )
+    with (tmp_path / "packed-refs").open("a") as packed:
+        packed.write(f"0{COMMIT} refs/heads/longer\n{COMMIT[1:]} refs/heads/shorter\n{other} refs/heads/last")
+    assert refs.packed_below(tmp_path, "refs/heads/") == {
+        "refs/heads/a": COMMIT, "refs/heads/b": COMMIT, "refs/heads/last": other,
+    }  # fmt: skip
+    assert refs.packed_below(tmp_path, "refs/tags/") == {}
+    assert refs.read_ref(tmp_path, "refs/heads/last") == other
+    for broken in ("longer", "shorter"):
+        assert refs.read_ref(tmp_path, f"refs/heads/{broken}") is None
+    (tmp_path / "packed-refs").write_text(f"{COMMIT} refs/heads/a\n{COMMIT} refs/heads/b\n")
     refs.write_ref(tmp_path, "refs/heads/b", other)
     assert refs.read_ref(tmp_path, "refs/heads/a") == COMMIT
     assert refs.read_ref(tmp_path, "refs/heads/b") == other

@@ -87,25 +87,42 @@ async def test_a_git_over_its_time_is_ended_and_said(tmp_path: Path) -> None:
     assert commands_with(str(tmp_path)) == []
 
 
-async def test_a_child_that_outlives_git_and_keeps_its_output_open_is_ended_too(tmp_path: Path) -> None:
-    mark = f"mark-{tmp_path.name}-left"
-    git = scripted(tmp_path, f"sh -c 'sleep 300; : {mark}' &\nexit 0", limit=0.5)
+@pytest.mark.parametrize("closed", ["", ">&-", "2>&-"])
+async def test_a_child_that_outlives_git_and_keeps_its_output_open_is_ended_too(tmp_path: Path, closed: str) -> None:
+    mark = f"mark-{os.getpid()}-{tmp_path.name}-left"
+    git = scripted(tmp_path, f"sh -c 'sleep 300; : {mark}' {closed} &\nexit 0", limit=0.5)
     with pytest.raises(StepFailed, match="did not end within"):
         await git.run("leave")
     assert commands_with(mark) == []
 
 
-async def test_progress_is_told_once_per_step_and_errors_keep_their_end(tmp_path: Path) -> None:
+async def test_the_newest_progress_is_told_once_and_errors_keep_their_end(tmp_path: Path) -> None:
     lines = (
-        "printf 'remote: Counting objects: 100%% (3/3)\\rReceiving objects:  50%% (1/2)\\r' >&2;"
-        "printf 'Receiving objects:  50%% (1/2), 1 KiB\\rReceiving objects: 100%% (2/2)\\n' >&2;"
+        "printf 'remote: Counting objects:  90%% (9/10)\\rremote: Counting objects: 100%% (10/10)\\r' >&2; heard 1;"
+        "printf 'Receiving objects:  50%% (1/2)\\rReceiving objects:  50%% (1/2), 1 KiB\\r' >&2; heard 2;"
+        "printf 'Receiving objects: 100%% (2/2)\\n' >&2; heard 3;"
         "i=0; while [ $i -lt 3000 ]; do echo 'remote: noise noise noise' >&2; i=$((i+1)); done;"
         "echo 'fatal: the end' >&2; exit 3"
     )
     told: list[tuple[str, int]] = []
+
+    def tell(phase: str, percent: int) -> None:
+        told.append((phase, percent))
+        (tmp_path / f"heard-{len(told)}").touch()
+
+    wait = f"heard() {{ until [ -e {tmp_path}/heard-$1 ]; do sleep 0.01; done; }}\n"
     with pytest.raises(StepFailed, match="git clone failed: the end"):
-        await scripted(tmp_path, lines).run("clone", progress=lambda *said: told.append(said))
+        await scripted(tmp_path, wait + lines).run("clone", progress=tell)
     assert told == [("counting objects", 100), ("receiving objects", 50), ("receiving objects", 100)]
+
+
+async def test_a_git_that_complains_without_end_is_heard_to_its_end(tmp_path: Path) -> None:
+    lines = (
+        "i=0; while [ $i -lt 20000 ]; do echo 'remote: noise noise noise'; i=$((i+1)); done >&2;"
+        "printf 'fatal: at last' >&2; exit 3"
+    )
+    with pytest.raises(StepFailed, match="git clone failed: at last"):
+        await scripted(tmp_path, lines).run("clone")
 
 
 async def test_a_secret_that_git_repeats_is_taken_out(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import httpx
 import pytest
 
 from src.agent_work_orders.rehearsal import Stage, open_stage, stage_in_thread
+from src.agent_work_orders.rehearsal.stage import listen_at
 
 from .conftest import Git, asking
 
@@ -102,6 +104,33 @@ def test_a_port_that_is_taken_is_an_error_when_asked_for_and_another_one_when_re
         (tmp_path / "port").write_text(str(port))
         with stage_in_thread(tmp_path) as stage:
             assert not stage.base_url.endswith(f":{port}")
+
+
+def test_the_end_of_a_short_answer_does_not_wait_for_the_client_to_have_its_beginning() -> None:
+    with (
+        listen_at("127.0.0.1", 0) as listener,
+        socket.create_connection(listener.getsockname()),
+        listener.accept()[0] as connection,
+    ):
+        # asyncio sees to it only where a socket was made with the protocol's number.
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_answers_to_git_take_as_long_as_they_are_told_to(stage: Stage, git: Git) -> None:
+    stage.repositories.latency = 0.2
+    began = time.monotonic()
+    git("ls-remote", stage.repository_url)  # asks twice
+
+    assert time.monotonic() - began >= 0.4
+
+
+@pytest.mark.parametrize("said", ["-1", "soon", "60001", "1.5"])
+def test_a_latency_that_is_none_is_an_error_that_says_what_one_is(said: str) -> None:
+    command = [sys.executable, "-m", "src.agent_work_orders.rehearsal", "--latency", said]
+    ended = subprocess.run(command, cwd=PYTHON_ROOT, capture_output=True, text=True, check=False)
+
+    assert ended.returncode == 2
+    assert "a whole number from 0 to 60000" in ended.stderr
 
 
 @pytest.mark.anyio
