@@ -18,16 +18,16 @@ TARGET = 1.1
 
 def measure(scale: Scale) -> list[Figure]:
     """Every order is on the same repository under another name, so that each is the first one there."""
-    trees = (scale.small, scale.medium, scale.many)
-    for tree in trees:
-        for name in _names(tree, scale):
-            scratch.repository(tree, name)
-    figures = _measure(NEARBY, trees, scale, TARGET)
+    figures = _measure(NEARBY, [scale.small], scale, TARGET)
     # Without a network nothing hides what a server does around the clone: nobody sees it so, but it says what is left.
-    return figures + _measure(0, [scale.small], scale, None)
+    figures += _measure(0, [scale.small], scale, None)
+    return figures + _measure(NEARBY, [scale.medium, scale.many], scale, TARGET)
 
 
 def _measure(latency: int, trees: Sequence[Tree], scale: Scale, target: float | None) -> list[Figure]:
+    for tree in trees:
+        for name in _names(tree, scale):
+            scratch.repository(tree, name)
     folder = scratch.folder()
     figures: list[Figure] = []
     with closing(agents.Starts(folder)) as starts, open_stage(latency) as stage:

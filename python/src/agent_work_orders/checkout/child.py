@@ -156,7 +156,7 @@ async def _start(
     try:
         # Shielded: a cancellation between fork and return would leave a child that nobody knows.
         with anyio.CancelScope(shield=True):
-            return await anyio.open_process(
+            process = await anyio.open_process(
                 argv,
                 stdin=source,
                 stdout=PIPE if stdout is None else stdout,
@@ -169,6 +169,7 @@ async def _start(
     except FileNotFoundError as error:
         message = f"{error.filename or argv[0]} cannot be started"
         raise refused(message, "Install git and setpriv on the server, or correct the path.") from error
+    return process
 
 
 def _put_behind(pid: int) -> None:
