@@ -37,6 +37,8 @@ def main() -> int:
     output = options.output or (ROOT / "bench" if whole else SCRATCH) / "results.json"
     figures: list[Figure] = []
     try:
+        if not options.quick:
+            scratch.settle()
         for name in names:
             began = perf_counter()
             figures += SUBJECTS[name](scale)

@@ -7,9 +7,11 @@ import os
 import random
 import shutil
 import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
 from tempfile import mkdtemp
-from time import perf_counter
+from time import perf_counter, sleep, time
 
 from .scale import Tree
 
@@ -18,6 +20,10 @@ SCRATCH = Path(os.environ.get("AWO_BENCH_DIR") or ROOT / "bench" / "scratch").ab
 STAGE = SCRATCH / "stage"
 OWNER = "bench"
 FILES_PER_FOLDER = 50
+# ext4 looks so long, in seconds, for inodes that were not deleted lately, and then every new file costs many times what
+# it should: warm starts of 5,000 files took four times as long in a run that followed another one at once.
+SETTLING = 40.0
+_CLEARED = SCRATCH / "cleared"
 
 
 def git_environment() -> dict[str, str]:
@@ -77,13 +83,18 @@ def _generate(tree: Tree, path: Path) -> None:
 
 
 def folder() -> Path:
-    """A fresh folder on the same disk as the repositories. It stays until `clear`.
-
-    Nothing is deleted while something is measured: for half a minute ext4 looks for inodes that were not deleted
-    lately, and every new file then costs many times what it should.
-    """
+    """A fresh folder on the same disk as the repositories. It stays until `clear`: see `SETTLING`."""
     SCRATCH.mkdir(parents=True, exist_ok=True)
     return Path(mkdtemp(prefix=f"run-{os.getpid()}-", dir=SCRATCH))
+
+
+def settle() -> None:
+    """Waits until the disk has got over what the run before this one deleted."""
+    with suppress(FileNotFoundError):
+        left = SETTLING - (time() - _CLEARED.stat().st_mtime)
+        if 0 < left <= SETTLING:
+            print(f"waiting {left:.0f} s for the disk to settle after the last run", file=sys.stderr, flush=True)
+            sleep(left)
 
 
 def clear() -> None:
@@ -92,3 +103,5 @@ def clear() -> None:
         owner = path.name.split("-")[1]
         if owner == str(os.getpid()) or not Path("/proc", owner).exists():
             shutil.rmtree(path, ignore_errors=True)
+    if SCRATCH.is_dir():
+        _CLEARED.touch()
