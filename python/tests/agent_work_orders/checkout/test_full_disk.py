@@ -195,6 +195,22 @@ async def test_a_checkout_waits_that_would_not_fit_beside_what_others_were_promi
     await open_checkout()
 
 
+async def test_a_first_checkout_that_would_not_fit_beside_its_own_mirror_waits_and_the_mirror_stays(
+    host: GitHost, mounted: Callable[[str], Volume]
+) -> None:
+    host.create("sample", {**SAMPLE, "data.bin": big(6)})
+    repositories = mounted("size=20m").path / "repositories"
+    marks = [Marks(10 * MB, 10 * MB)]
+    room = Room(repositories, lambda: marks[-1])
+    open_checkout = Opener(host, a_server(host, repositories, timedelta(hours=1), room=room))
+    with pytest.raises(MustWait, match="a checkout needs about 6 MB"):
+        await open_checkout()
+    assert [path.name for path in repositories.iterdir()] == [".mirrors"]
+    marks.append(Marks(4 * MB, 4 * MB))
+    assert (await open_checkout()).root.is_dir()
+    assert host.fetches == 1
+
+
 async def test_too_few_files_are_left_is_a_full_disk_too(host: GitHost, mounted: Callable[[str], Volume]) -> None:
     host.create("sample", SAMPLE)
     volume = mounted("size=64m,nr_inodes=2000")
