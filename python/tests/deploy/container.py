@@ -38,6 +38,13 @@ class Container:
             int(word) for word in Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         ]
 
+    def kill(self) -> None:
+        """Whatever is left of it."""
+        if self.process.poll() is None:
+            for child in self._children():  # `--kill-child` does not reach one that has changed its user since
+                os.kill(child, signal.SIGKILL)
+            self.process.kill()
+
     def run(self, *program: str) -> "subprocess.CompletedProcess[str]":
         """What `docker exec` would do."""
         entered = ["nsenter", "--target", str(self.pid), "--mount", "--pid", "--root", "--wd"]
@@ -69,7 +76,8 @@ def running(builder: Builder, image: Image, settings: Mapping[str, str]) -> Iter
                 [*ALONE, "\n".join(lines)], cwd=builder.cache, stdout=sink, stderr=sink, stdin=subprocess.DEVNULL
             ) as process,
         ):
+            container = Container(image, environment, process, log)
             try:
-                yield Container(image, environment, process, log)
+                yield container
             finally:
-                process.kill()
+                container.kill()
