@@ -68,32 +68,51 @@ class Run:
         behind: bool = False,
     ) -> None:
         """Runs it to its end. `behind` lets everybody else on the machine have the processor first."""
+        feed = stdin if isinstance(stdin, bytes) else None
         with _pipe() as (complaints, writing):
             try:
-                process = await _start(argv, environment, cwd, stdin, stdout, writing, umask)
+                # Shielded: a cancellation between fork and return would leave a child that nobody knows.
+                with anyio.CancelScope(shield=True):
+                    process = await anyio.open_process(
+                        argv,
+                        stdin=PIPE if isinstance(stdin, bytes) else stdin or DEVNULL,
+                        stdout=PIPE if stdout is None else stdout,
+                        stderr=writing,
+                        cwd=cwd,
+                        env=environment,
+                        start_new_session=True,
+                        umask=umask,
+                    )
+            except FileNotFoundError as error:
+                message = f"{error.filename or argv[0]} cannot be started"
+                raise refused(message, "Install git and setpriv on the server, or correct the path.") from error
             finally:
                 os.close(writing)
             if behind:
                 _put_behind(process.pid)
-            ended = False
-            try:
-                async with anyio.create_task_group() as helpers:
-                    helpers.start_soon(self._listen, complaints)
-                    if isinstance(stdin, bytes) and stdin:
-                        helpers.start_soon(_feed, process, stdin)
-                    if process.stdout:
-                        await self._read_output(process, process.stdout)
-                    self.exit_code = await process.wait()
-                    while not self._take(complaints).is_last:  # noqa: ASYNC110 - see PACE; and who was left may hold it
-                        await anyio.sleep(SOON)
-                    helpers.cancel_scope.cancel()
-                ended = True
-                self._hear(self._rest)
-            finally:
-                with anyio.CancelScope(shield=True):
-                    if not ended:
-                        await _stop(process)
-                    await process.aclose()
+            await self._follow(process, complaints, feed)
+
+    async def _follow(self, process: Process, complaints: int, feed: bytes | None) -> None:
+        """To its end, and to that of everybody who holds what it wrote to."""
+        ended = False
+        try:
+            async with anyio.create_task_group() as helpers:
+                helpers.start_soon(self._listen, complaints)
+                if feed is not None:
+                    helpers.start_soon(_feed, process, feed)
+                if process.stdout:
+                    await self._read_output(process, process.stdout)
+                self.exit_code = await process.wait()
+                while not self._take(complaints).is_last:  # noqa: ASYNC110 - see PACE; and who was left may hold it
+                    await anyio.sleep(SOON)
+                helpers.cancel_scope.cancel()
+            ended = True
+            self._hear(self._rest)
+        finally:
+            with anyio.CancelScope(shield=True):
+                if not ended:
+                    await _stop(process)
+                await process.aclose()
 
     async def _read_output(self, process: Process, stream: ByteReceiveStream) -> None:
         async for chunk in stream:
@@ -127,9 +146,8 @@ class Run:
             if self._progress and state != self._last_progress:
                 self._progress(*state)
             self._last_progress = state
-        for line in _PROGRESS.sub(b"", lines).splitlines():
-            if text := line.decode("utf-8", "replace").strip():
-                self._errors = f"{self._errors}{text}\n"[-KEPT_ERRORS:]
+        said = [line.strip() for line in _PROGRESS.sub(b"", lines).decode("utf-8", "replace").split("\n")]
+        self._errors = (self._errors + "".join(f"{line}\n" for line in said if line))[-KEPT_ERRORS:]
 
 
 @contextmanager
@@ -141,35 +159,6 @@ def _pipe() -> Iterator[tuple[int, int]]:
         yield reading, writing
     finally:
         os.close(reading)
-
-
-async def _start(
-    argv: list[str],
-    environment: dict[str, str],
-    cwd: Path,
-    stdin: bytes | IO[bytes] | None,
-    stdout: IO[bytes] | None,
-    stderr: int,
-    umask: int,
-) -> Process:
-    source = PIPE if isinstance(stdin, bytes) and stdin else DEVNULL if isinstance(stdin, bytes) else stdin or DEVNULL
-    try:
-        # Shielded: a cancellation between fork and return would leave a child that nobody knows.
-        with anyio.CancelScope(shield=True):
-            process = await anyio.open_process(
-                argv,
-                stdin=source,
-                stdout=PIPE if stdout is None else stdout,
-                stderr=stderr,
-                cwd=cwd,
-                env=environment,
-                start_new_session=True,
-                umask=umask,
-            )
-    except FileNotFoundError as error:
-        message = f"{error.filename or argv[0]} cannot be started"
-        raise refused(message, "Install git and setpriv on the server, or correct the path.") from error
-    return process
 
 
 def _put_behind(pid: int) -> None:

@@ -165,7 +165,7 @@ class Mirror:
             await run_sync(disk.make_directory, self._directory)
         async with disk.held(self._lock, lambda: self.fresh(freshness, asked_at) is not None) as ours:
             if ours:
-                bring = self._fetch if await run_sync(self._is_known) else self._clone
+                bring = self._fetch if await run_sync(self._clear_the_way) else self._clone
                 await following(self._git, remote, lambda there: bring(there, progress), self._say)
         fetched = self.fresh(timedelta.max, 0.0)
         if fetched is None:
@@ -317,7 +317,7 @@ class Mirror:
             disk.write_whole(git_dir / "awo" / "key", self.key.encode())
         disk.write_whole(git_dir / "awo" / "fetched.json", json.dumps(asdict(fetched)).encode())
 
-    def _is_known(self) -> bool:
+    def _clear_the_way(self) -> bool:
         """Whether the mirror is there. Under the lock nobody else clones: drafts were left by a process that died."""
         for draft in disk.named(self._directory, f".{self.name}.", ".tmp"):
             rmtree(draft, ignore_errors=True)
