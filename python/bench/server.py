@@ -19,9 +19,8 @@ from .scratch import OWNER, STAGE
 API = "/api/awo"
 Child = subprocess.Popen[bytes]  # noqa: TID251 - a name for the type alone
 START_WITHIN = 30.0
-# Milliseconds that an answer of a git host is on its way where a clone from it is the yardstick: nobody clones from the
-# machine that he works on, and a hosted forge hardly answers sooner wherever it is.
-NEARBY = 50
+# Milliseconds that an answer of a git host elsewhere is on its way: assumed of a hosted forge, measured of none.
+AWAY = 50
 ORDER_WITHIN = 300.0
 TERMINAL = frozenset({"completed", "failed", "cancelled"})
 

@@ -9,7 +9,7 @@ from . import agents, scratch
 from .agents import Starts
 from .figures import Figure, milliseconds, ratio
 from .scale import Scale, Tree
-from .server import NEARBY, ORDER_WITHIN, Broken, Server, Stage, open_server, open_stage
+from .server import ORDER_WITHIN, Broken, Server, Stage, open_server, open_stage
 
 SHARED_TARGET = 1.3
 PLAIN_TARGET = 0.2
@@ -20,7 +20,7 @@ def measure(scale: Scale) -> list[Figure]:
     for tree in trees:
         scratch.repository(tree)
     folder = scratch.folder()
-    with closing(agents.Starts(folder)) as starts, open_stage(NEARBY) as stage:
+    with closing(agents.Starts(folder)) as starts, open_stage() as stage:
         agent = agents.starting(folder, starts)
         with (
             open_server(folder / "warm", stage, agent, AWO_FETCH_FRESHNESS_SECONDS="600") as warm,
