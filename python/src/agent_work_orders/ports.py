@@ -395,6 +395,20 @@ class MirrorView:
 class Checkouts(Protocol):
     """Mirrors and checkouts on the volume."""
 
+    def expect(
+        self,
+        order: WorkOrder,
+        repository: Repository,
+        token: Callable[[], Awaitable[str | None]],
+        *,
+        options: RepositoryOptions = NO_OPTIONS,
+    ) -> None:
+        """The order will soon want its checkout: a repository that is not here yet begins to come.
+
+        Best effort, and at once: nothing is waited for, and what goes wrong is said by `open`.
+        """
+        ...
+
     async def open(
         self,
         order: WorkOrder,

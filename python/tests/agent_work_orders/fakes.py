@@ -145,6 +145,16 @@ class FakeCheckouts:
         self.before_open: Callable[[], Awaitable[None]] = checkpoint
         self.before_push: Callable[[], Awaitable[None]] = checkpoint
 
+    def expect(
+        self,
+        order: WorkOrder,
+        repository: Repository,
+        token: Callable[[], Awaitable[str | None]],
+        *,
+        options: RepositoryOptions = NO_OPTIONS,
+    ) -> None:
+        """It is there already."""
+
     async def open(
         self,
         order: WorkOrder,

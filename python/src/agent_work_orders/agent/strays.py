@@ -24,7 +24,12 @@ def process_identity(pid: int | None = None) -> str:
 
 def owner_mark() -> str:
     """What children carry as their owner: this process, and in which space of process ids it has its own."""
-    return f"{process_identity()}@{pid_space()}"
+    return _owner_mark(os.getpid())
+
+
+@cache
+def _owner_mark(pid: int) -> str:
+    return f"{process_identity(pid)}@{pid_space()}"
 
 
 @cache

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -134,8 +135,12 @@ async def file_work_order(
             idempotency_key=idempotency_key or body.idempotency_key or order_id,
         )
     )
-    response.headers["Location"] = f"{request.url.path.rstrip('/')}/{enqueued.order.agent_work_order_id}"
-    return enqueued.order
+    order = enqueued.order
+    if order.status is Status.PENDING and context.workers().slots:  # who takes no order has no use for its repository
+        token = partial(tools.secrets.get, "GITHUB_TOKEN", repository)
+        tools.checkouts.expect(order, repository, token, options=options)
+    response.headers["Location"] = f"{request.url.path.rstrip('/')}/{order.agent_work_order_id}"
+    return order
 
 
 @both(

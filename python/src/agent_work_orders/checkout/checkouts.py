@@ -4,7 +4,7 @@ A checkout is populated by the server once; what is read from it afterwards is i
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -13,7 +13,7 @@ from pathlib import Path
 import anyio
 from anyio.to_thread import run_sync
 
-from ..domain.errors import FailureClass, FieldProblem, InvalidInput, NotFound, StepFailed
+from ..domain.errors import FailureClass, FieldProblem, InvalidInput, NotFound, StepFailed, WorkOrderError
 from ..domain.repository import Repository, RepositoryOptions, branch_problem
 from ..domain.retention import Marks, Space
 from ..domain.work_order import WorkOrder
@@ -23,12 +23,13 @@ from .bundles import load_order, save_order
 from .checkout import GitCheckout, SetUp
 from .child import Progress
 from .clean_up import CleanUp
+from .expected import Expected
 from .failures import refused
 from .git import Git, Remote
 from .hidden import HiddenRef
 from .maintenance import keep_up, views_of
-from .mirror import ORDER_ID, Fetched, Mirror, OrderState
-from .opening import Begun, Opened, Opening, Start, Workshop
+from .mirror import ORDER_ID, Fetched, Mirror, OrderState, TakeFiles
+from .opening import Begun, Files, Opened, Opening, Start, Workshop
 from .pool import Pool
 from .remote_moves import following
 from .set_up import SetUps
@@ -41,15 +42,29 @@ logger = logging.getLogger("archon.awo")
 
 
 @dataclass(frozen=True)
+class _Wanted:
+    """Whose checkout, of what, and where."""
+
+    mirror: Mirror
+    root: Path
+    order: WorkOrder
+    repository: Repository
+    branch: str
+    options: RepositoryOptions
+    wish: Wish
+
+
+@dataclass(frozen=True)
 class _Found:
-    """What a first look found. About `needed` bytes will be taken, 0 for a checkout that is there; `space` is what the
-    volume has.
+    """What a look found. About `needed` bytes will be taken, 0 for a checkout that is there; `space` is what the volume
+    has. `made` is a new checkout for which there was nothing to wait.
     """
 
     start: Start | None
-    begun: Begun | None
     needed: int
     space: Space
+    begun: Begun | None = None
+    made: GitCheckout | None = None
 
 
 class GitCheckouts:
@@ -84,6 +99,31 @@ class GitCheckouts:
         set_ups = SetUps(self._runner, self._directory / ".setup")
         self._shop = Workshop(self._runner, pool, set_ups, submodules, self._trash, agent_user, clone_timeout)
         self._stock = Stock(self._shop, self._room)
+        self._expected = Expected()
+
+    def expect(
+        self,
+        order: WorkOrder,
+        repository: Repository,
+        token: Callable[[], Awaitable[str | None]],
+        *,
+        options: RepositoryOptions = NO_OPTIONS,
+    ) -> None:
+        """See ports.Checkouts."""
+        wanted = self._wanted(order, repository, "none", options)
+        mirror = wanted.mirror
+        if mirror.path.is_dir():  # a fetch is quick, and may not be due
+            return
+
+        async def bring(progress: Progress, take: TakeFiles) -> None:
+            remote = self._remote(repository, await token())
+            with disk.storage_failures():
+                if not self._runner.is_prepared:
+                    await run_sync(self._runner.prepare)
+                if self._room.holds(self._room.estimate(mirror.path), self._room.space()):
+                    await mirror.refresh(remote, timedelta.max, progress, take if self._wants_all(wanted) else None)
+
+        self._expected.expect(mirror.path, bring, partial(self._shop.pool.add, mirror))
 
     async def open(
         self,
@@ -98,65 +138,80 @@ class GitCheckouts:
         """See ports.Checkouts. What was left out or met on the way is in the checkout's `notes`."""
         if problem := branch_problem(branch):
             raise refused(f"The branch name {problem}", "Retry the order; if it happens again, report it as a bug.")
-        mirror = self._mirror(repository, options)
+        wanted = self._wanted(order, repository, branch, options, self._to_prepare(options))
+        mirror = wanted.mirror
         mirror.remote = self._remote(repository, token)
         with disk.storage_failures():
-            if not self._mirrors.is_dir():  # a look costs less than the way to a thread
+            if not self._runner.is_prepared:
                 await run_sync(self._runner.prepare)
-            checkout = await mirror.using(
-                lambda: self._open(mirror, order, repository, branch, token, progress, options)
-            )
+            checkout = await mirror.using(lambda: self._open(wanted, token, progress))
         for said in mirror.notes():
             checkout.note(said)
         return checkout
 
-    async def _open(
-        self,
-        mirror: Mirror,
-        order: WorkOrder,
-        repository: Repository,
-        branch: str,
-        token: str | None,
-        progress: Progress,
-        options: RepositoryOptions,
-    ) -> GitCheckout:
-        root, order_id = self._root(order, repository), order.agent_work_order_id
-        wish = Wish(mirror, options, self._to_prepare(options))
-        remote, freshness = self._remote(repository, token), self._freshness()
-        from_start = partial(
-            Opening, self._shop, mirror, root, order_id, repository, branch, options,
-            order.working_subdir or "" if options.sparse else "", remote, progress,
-        )  # fmt: skip
+    async def _open(self, wanted: _Wanted, token: str | None, progress: Progress) -> GitCheckout:
+        order_id = wanted.order.agent_work_order_id
+        remote, freshness = self._remote(wanted.repository, token), self._freshness()
+        look = partial(self._look, wanted, remote, progress)
         async with disk.opening(self._directory):  # clean-up either saw the order run, or has done its work
-            found = await run_sync(self._look, mirror, order, freshness, from_start)
+            unseen = self._unseen(wanted)
+            found = await run_sync(look, freshness) if unseen is None else unseen
         if found.start is None:
-            with self._room.promised(order_id, found.needed, found.space):
-                await mirror.refresh(remote, freshness, progress)
-            found = await run_sync(self._look, mirror, order, timedelta.max, from_start)  # now the size is known
-        start, begun = found.start, found.begun
+            found = await self._first_look(wanted, look, remote, progress, found)
         with self._room.promised(order_id, found.needed, found.space):
-            if start and start.state.ready:
-                left = await self._left(mirror, root, order, repository, branch, start.state, wish)
-                if await run_sync(left.is_sound):
-                    return left
-                await left.rescue()
-                start = await run_sync(self._start, mirror, order, freshness)  # what was rescued is its end now
-            if start is None:
-                raise refused("The mirror of the repository vanished while a checkout was opened", "Retry the order.")
-            opening = from_start(start)
-            with self._stock.put_off():
-                opened = await opening.populate(begun)
-                checkout = self._checkout(mirror, root, order, repository, branch, start.state, wish, opened)
-                await run_sync(self._finish, opening, opened, checkout, start.state)
-        if checkout.set_up:
-            self._stock.wish(wish)
+            checkout = found.made or await self._make(wanted, found, remote, progress, freshness)
+        if checkout.set_up and not checkout.resumed:
+            self._stock.wish(wanted.wish)
         return checkout
+
+    async def _first_look(
+        self, wanted: _Wanted, look: Callable[..., _Found], remote: Remote, progress: Progress, unseen: _Found
+    ) -> _Found:
+        """Where the order stands once the mirror is as fresh as it has to be; if it was cloned, with its own files."""
+        brought: list[_Found | WorkOrderError | OSError] = []
+
+        def take(tree: Path, commit: str) -> None:
+            try:
+                brought.append(look(timedelta.max, Files(tree, commit)))
+            except (WorkOrderError, OSError) as failure:  # the order's, not the mirror's, which others wait for as well
+                brought.append(failure)
+
+        mirror, files = wanted.mirror, take if self._wants_all(wanted) else None
+        if not await self._expected.join(mirror.path, progress, files):
+            with self._room.promised(wanted.order.agent_work_order_id, unseen.needed, unseen.space):
+                await mirror.refresh(remote, self._freshness(), progress, files)
+        found = brought[0] if brought else await run_sync(look, timedelta.max)  # now the size is known
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    async def _make(
+        self, wanted: _Wanted, found: _Found, remote: Remote, progress: Progress, freshness: timedelta
+    ) -> GitCheckout:
+        """The one that was left, or a new one."""
+        start = found.start
+        if start and start.state.ready:
+            left = await self._left(wanted, start.state)
+            if await run_sync(left.is_sound):
+                return left
+            await left.rescue()
+            start = await run_sync(self._start, wanted, freshness)  # what was rescued is its end now
+        if start is None:
+            raise refused("The mirror of the repository vanished while a checkout was opened", "Retry the order.")
+        opening = self._opening(wanted, start, remote, progress)
+        with self._stock.put_off():
+            opened = await opening.populate(found.begun)
+            return await run_sync(self._finish, wanted, opening, opened)
 
     async def run(self, stopping: anyio.Event) -> None:
         """Prepares checkouts of repositories that orders were opened on, until the server stops."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(keep_up, self._runner, self._mirrors, self._clone_limit, stopping)
-            await self._stock.run(stopping)
+            self._expected.tasks = tasks
+            try:
+                await self._stock.run(stopping)
+            finally:
+                self._expected.tasks = None
             tasks.cancel_scope.cancel()
 
     async def mirrors(self) -> list[MirrorView]:
@@ -175,13 +230,13 @@ class GitCheckouts:
         options: RepositoryOptions = NO_OPTIONS,
     ) -> TakenOver:
         """See ports.Checkouts. What is in an older checkout of the order on this disk is saved before it goes."""
-        mirror, remote = self._mirror(repository, options), self._remote(repository, token)
+        wanted = self._wanted(order, repository, branch, options)
+        mirror, remote = wanted.mirror, self._remote(repository, token)
 
         async def save_what_is_here() -> None:
             state = mirror.state(order.agent_work_order_id)
             if state is not None:
-                root, wish = self._root(order, repository), Wish(mirror, options, 0)
-                left = await self._left(mirror, root, order, repository, branch, state, wish)
+                left = await self._left(wanted, state)
                 await left.rescue()
 
         mirror.remote = remote
@@ -227,12 +282,11 @@ class GitCheckouts:
 
     async def save(self, order: WorkOrder, repository: Repository) -> None:
         """See ports.Checkouts."""
-        mirror, root = self._mirror(repository), self._root(order, repository)
-        state = mirror.state(order.agent_work_order_id)
-        if state is None or not state.ready or not await run_sync(disk.is_directory, root):
+        wanted = self._wanted(order, repository, order.git_branch_name or "none", NO_OPTIONS)
+        state = wanted.mirror.state(order.agent_work_order_id)
+        if state is None or not state.ready or not await run_sync(disk.is_directory, wanted.root):
             return
-        branch, wish = order.git_branch_name or "none", Wish(mirror, NO_OPTIONS, 0)
-        left = await self._left(mirror, root, order, repository, branch, state, wish)
+        left = await self._left(wanted, state)
         await left.checkpoint("clean-up", "Files that were in no checkpoint when the checkout was removed")
 
     async def clean_up(self, order: WorkOrder, repository: Repository) -> None:
@@ -254,28 +308,50 @@ class GitCheckouts:
                 next_action=f"Delete what is left in {self._trash} by hand.",
             )
 
-    def _look(
-        self, mirror: Mirror, order: WorkOrder, freshness: timedelta, from_start: Callable[[Start], Opening]
-    ) -> _Found:
-        """Where the order stands; and what needs nobody else's word is begun at once, while somebody is here."""
-        self._runner.prepare()
-        start, begun = self._start(mirror, order, freshness), None
-        needed, space = 0 if start and start.state.ready else self._room.estimate(mirror.path), self._room.space()
-        if start and not start.state.ready and self._room.holds(needed, space):
-            begun = from_start(start).begin_without_set_up()
-        return _Found(start, begun, needed, space)
+    def _unseen(self, wanted: _Wanted) -> _Found | None:
+        """What there is to say where the repository was never seen, which costs less than the way to a thread."""
+        mirror = wanted.mirror.path
+        if not self._runner.is_prepared or mirror.is_dir():
+            return None
+        return _Found(None, self._room.estimate(mirror), self._room.space())
 
-    def _start(self, mirror: Mirror, order: WorkOrder, freshness: timedelta) -> Start | None:
+    def _look(
+        self,
+        wanted: _Wanted,
+        remote: Remote,
+        progress: Progress,
+        freshness: timedelta,
+        files: Files | None = None,
+    ) -> _Found:
+        """Where the order stands; and what needs nobody else's word is done at once, while somebody is here.
+
+        `files` are there already, and are used if they are the right ones and there is room to keep them.
+        """
+        start, space = self._start(wanted, freshness), self._room.space()
+        if start is None or start.state.ready:
+            return _Found(start, 0 if start else self._room.estimate(wanted.mirror.path), space)
+        if files and not (files.commit == start.commit and self._room.holds(0, space)):
+            files = None
+        needed = 0 if files else self._room.estimate(wanted.mirror.path)
+        if not self._room.holds(needed, space):
+            return _Found(start, needed, space)
+        opening = self._opening(wanted, start, remote, progress)
+        begun = opening.begin_without_set_up(files)
+        if begun is None or (opened := opening.without_waiting(begun)) is None:
+            return _Found(start, needed, space, begun)
+        return _Found(start, 0, space, made=self._finish(wanted, opening, opened))
+
+    def _start(self, wanted: _Wanted, freshness: timedelta) -> Start | None:
         """Where the order stands, or else starts from: the base branch as the remote has it now, or the commit it once
         started from. None when the mirror has to be fetched to tell.
         """
-        order_id = order.agent_work_order_id
+        mirror, order_id = wanted.mirror, wanted.order.agent_work_order_id
         state = mirror.state(order_id)
         if state is None:
             fetched = mirror.fresh(freshness, float("inf"))
             if fetched is None:
                 return None
-            state = self._first_state(mirror, order, fetched)
+            state = self._first_state(mirror, wanted.order, fetched)
         return Start(state, mirror.ref(order_id, "head") or state.base_commit)
 
     def _first_state(self, mirror: Mirror, order: WorkOrder, fetched: Fetched) -> OrderState:
@@ -290,9 +366,26 @@ class GitCheckouts:
             )
         return OrderState(base_branch, base, ready=False)
 
-    def _finish(self, opening: Opening, opened: Opened, checkout: GitCheckout, state: OrderState) -> None:
+    def _opening(self, wanted: _Wanted, start: Start, remote: Remote, progress: Progress) -> Opening:
+        order, options = wanted.order, wanted.options
+        return Opening(
+            self._shop, wanted.mirror, wanted.root, order.agent_work_order_id, wanted.repository, wanted.branch,
+            options, order.working_subdir or "" if options.sparse else "", remote, progress, start,
+        )  # fmt: skip
+
+    def _finish(self, wanted: _Wanted, opening: Opening, opened: Opened) -> GitCheckout:
+        checkout = self._checkout(wanted, opening.start.state, opened)
         opening.finish(opened)
-        checkout.settle(replace(state, ready=True))
+        checkout.settle(replace(opening.start.state, ready=True))
+        return checkout
+
+    def _wants_all(self, wanted: _Wanted) -> bool:
+        """Whether a first clone may bring the order's files along: all of the default branch, for the server's user."""
+        order, options = wanted.order, wanted.options
+        in_part = (
+            options.partial_clone or options.submodules or options.lfs or (options.sparse and order.working_subdir)
+        )
+        return not in_part and order.base_branch is None and self._shop.owner is None
 
     def _to_prepare(self, options: RepositoryOptions) -> int:
         """How many checkouts are kept ready. What is fetched for each order anew cannot be."""
@@ -300,45 +393,31 @@ class GitCheckouts:
             return 0
         return self._prepared() if options.prepared_checkouts is None else options.prepared_checkouts
 
-    async def _left(
-        self,
-        mirror: Mirror,
-        root: Path,
-        order: WorkOrder,
-        repository: Repository,
-        branch: str,
-        state: OrderState,
-        wish: Wish,
-    ) -> GitCheckout:
+    async def _left(self, wanted: _Wanted, state: OrderState) -> GitCheckout:
         """A checkout that should still be there."""
-        order_id = order.agent_work_order_id
+        mirror, order_id = wanted.mirror, wanted.order.agent_work_order_id
         ours = mirror.order_dir(order_id)
-        await run_sync(resting.wake, root, ours / "index", self._shop.owner)
+        await run_sync(resting.wake, wanted.root, ours / "index", self._shop.owner)
         found, key = await run_sync(extras.load, ours), ""
         if found.due:
             start = await run_sync(mirror.ref, order_id, "head") or state.base_commit
-            key = await self._shop.set_ups.key(mirror, start, wish.options)
-        left = Opened(found, key)
-        return self._checkout(mirror, root, order, repository, branch, state, wish, left, resumed=True)
+            key = await self._shop.set_ups.key(mirror, start, wanted.options)
+        return self._checkout(wanted, state, Opened(found, key), resumed=True)
 
-    def _checkout(
-        self,
-        mirror: Mirror,
-        root: Path,
-        order: WorkOrder,
-        repository: Repository,
-        branch: str,
-        state: OrderState,
-        wish: Wish,
-        opened: Opened,
-        *,
-        resumed: bool = False,
-    ) -> GitCheckout:
-        set_up = SetUp(self._shop.set_ups, opened.key, self._shop.owner, lambda: self._stock.wish(wish))
-        remote = self._remote(repository, None)
+    def _checkout(self, wanted: _Wanted, state: OrderState, opened: Opened, *, resumed: bool = False) -> GitCheckout:
+        set_up = SetUp(self._shop.set_ups, opened.key, self._shop.owner, lambda: self._stock.wish(wanted.wish))
         return GitCheckout(
-            self._runner, mirror, root, order, branch, remote, state, opened, set_up, resumed=resumed
+            self._runner, wanted.mirror, wanted.root, wanted.order, wanted.branch,
+            self._remote(wanted.repository, None), state, opened, set_up, resumed=resumed,
         )  # fmt: skip
+
+    def _wanted(
+        self, order: WorkOrder, repository: Repository, branch: str, options: RepositoryOptions, prepare: int = 0
+    ) -> _Wanted:
+        """`prepare` is how many more of its kind are to be ready for others afterwards."""
+        mirror = self._mirror(repository, options)
+        root = self._root(order, repository)
+        return _Wanted(mirror, root, order, repository, branch, options, Wish(mirror, options, prepare))
 
     def _mirror(self, repository: Repository, options: RepositoryOptions = NO_OPTIONS) -> Mirror:
         return Mirror(

@@ -29,8 +29,7 @@ SWEEP = 5.0  # seconds in which a killed group must be gone
 PACE, SOON = 0.1, 0.005
 CAPACITY = 1 << 16  # bytes of a pipe, at most
 
-_END_OF_LINE = re.compile(rb"[\r\n]")
-_PROGRESS = re.compile(rb"^(?:remote: )?([A-Z][A-Za-z ]+): +(\d{1,3})% \(.*$", re.MULTILINE)
+_PROGRESS = re.compile(rb"(?:remote: )?([A-Z][A-Za-z ]+): +(\d{1,3})% \(.*")
 
 
 class _Taken(NamedTuple):
@@ -62,12 +61,15 @@ class Run:
         environment: dict[str, str],
         cwd: Path,
         stdin: bytes | IO[bytes] | None,
-        stdout: IO[bytes] | None,
+        stdout: IO[bytes] | int | None,
         umask: int,
         *,
         behind: bool = False,
     ) -> None:
-        """Runs it to its end. `behind` lets everybody else on the machine have the processor first."""
+        """Runs it to its end. `behind` lets everybody else on the machine have the processor first.
+
+        What it writes is kept where `stdout` is None; DEVNULL, for one that writes nothing, costs less.
+        """
         feed = stdin if isinstance(stdin, bytes) else None
         with _pipe() as (complaints, writing):
             try:
@@ -96,18 +98,19 @@ class Run:
         """To its end, and to that of everybody who holds what it wrote to."""
         ended = False
         try:
-            async with anyio.create_task_group() as helpers:
-                helpers.start_soon(self._listen, complaints)
-                if feed is not None:
-                    helpers.start_soon(_feed, process, feed)
-                if process.stdout:
-                    await self._read_output(process, process.stdout)
-                self.exit_code = await process.wait()
-                while not self._take(complaints).is_last:  # noqa: ASYNC110 - see PACE; and who was left may hold it
-                    await anyio.sleep(SOON)
-                helpers.cancel_scope.cancel()
+            if feed is None and process.stdout is None:
+                await self._listen(process, complaints)
+            else:
+                async with anyio.create_task_group() as helpers:
+                    if feed is not None:
+                        helpers.start_soon(_feed, process, feed)
+                    if process.stdout:
+                        helpers.start_soon(self._listen, process, complaints)
+                        await self._read_output(process, process.stdout)
+                    await self._listen(process, complaints)
+                    helpers.cancel_scope.cancel()
             ended = True
-            self._hear(self._rest)
+            self._hear([self._rest])
         finally:
             with anyio.CancelScope(shield=True):
                 if not ended:
@@ -122,9 +125,18 @@ class Run:
                 return
             self.stdout += chunk
 
-    async def _listen(self, complaints: int) -> None:
-        while True:  # noqa: ASYNC110 - see PACE
-            await anyio.sleep(SOON if self._take(complaints).is_much else PACE)
+    async def _listen(self, process: Process, complaints: int) -> None:
+        """Until it has ended, and nobody whom it left holds the pipe any more."""
+        pause = PACE
+        while True:
+            with anyio.move_on_after(pause) as waiting:
+                self.exit_code = await process.wait()
+            taken = self._take(complaints)
+            if taken.is_last and not waiting.cancelled_caught:
+                return
+            pause = SOON if taken.is_much else PACE
+            if not waiting.cancelled_caught:
+                await anyio.sleep(SOON)
 
     def _take(self, complaints: int) -> _Taken:
         """Hears what is in the pipe, about a pipe full at most."""
@@ -133,21 +145,28 @@ class Run:
             while len(said) < CAPACITY and not is_last:
                 chunk = os.read(complaints, CAPACITY)
                 said, is_last = said + chunk, not chunk
-        *whole, self._rest = _END_OF_LINE.split(self._rest + said)
+        *whole, self._rest = (self._rest + said).replace(b"\r", b"\n").split(b"\n")
         self._rest = self._rest[-KEPT_ERRORS:]
-        self._hear(b"\n".join(whole))
+        self._hear(whole)
         return _Taken(len(said) > CAPACITY // 2, is_last)
 
-    def _hear(self, lines: bytes) -> None:
+    def _hear(self, lines: list[bytes]) -> None:
         """Tells the newest progress, and keeps what is none."""
-        if progress := _PROGRESS.findall(lines):
-            phase, percent = progress[-1]
-            state = (phase.decode().lower(), int(percent))
+        newest, kept = b"", []
+        phases = set()  # hundreds of lines are of a few phases: the first of each is looked at closely
+        for line in lines:
+            phase, _, rest = line.partition(b":")
+            if b"% (" in rest and (phase in phases or _PROGRESS.fullmatch(line)):
+                phases.add(phase)
+                newest = line
+            elif words := line.strip():
+                kept.append(words.decode("utf-8", "replace"))
+        if found := _PROGRESS.fullmatch(newest):
+            state = (found[1].decode().lower(), int(found[2]))
             if self._progress and state != self._last_progress:
                 self._progress(*state)
             self._last_progress = state
-        said = [line.strip() for line in _PROGRESS.sub(b"", lines).decode("utf-8", "replace").split("\n")]
-        self._errors = (self._errors + "".join(f"{line}\n" for line in said if line))[-KEPT_ERRORS:]
+        self._errors = (self._errors + "".join(f"{words}\n" for words in kept))[-KEPT_ERRORS:]
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import os
 import secrets
 import stat
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import anyio
@@ -85,18 +85,29 @@ async def opening(repositories: Path) -> AsyncIterator[None]:
         yield
 
 
-def write_whole(path: Path, data: bytes, mode: int = 0o644) -> None:
-    """The file appears with all its content or not at all."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+def write_whole(path: Path, data: bytes, mode: int = 0o644, *, draft: str | None = None) -> None:
+    """The file appears with all its content or not at all. `draft` is its name until then, one of our own if None."""
+    draft = draft or f".{path.name}.{secrets.token_hex(4)}"
+    # From its directory's descriptor, and without a buffer: there are a dozen such files in each order's way.
+    directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(file.fileno(), mode)
-            file.write(data)
-        draft.rename(path)
-    except OSError:
-        draft.unlink(missing_ok=True)
-        raise
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(draft, flags, mode, dir_fd=directory)
+        try:
+            try:
+                os.fchmod(descriptor, mode)
+                left = memoryview(data)
+                while left:
+                    left = left[os.write(descriptor, left) :]
+            finally:
+                os.close(descriptor)
+            os.rename(draft, path.name, src_dir_fd=directory, dst_dir_fd=directory)
+        except OSError:
+            with suppress(FileNotFoundError):
+                os.unlink(draft, dir_fd=directory)
+            raise
+    finally:
+        os.close(directory)
 
 
 def make_directory(path: Path, mode: int = 0o755) -> None:
@@ -115,13 +126,6 @@ def is_directory(path: Path) -> bool:
         return False
 
 
-def named(folder: Path, prefix: str, suffix: str = "") -> list[Path]:
-    """What is in `folder` under such a name, sorted. A pattern would be compiled anew for each repository."""
-    with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries if entry.name.startswith(prefix) and entry.name.endswith(suffix)]
-    return [folder / name for name in sorted(names)]
-
-
 def read_inside(root: Path, parts: Sequence[str], limit: int) -> bytes | None:
     """A regular file below `root`, reached without following any link; None if there is none within `limit` bytes."""
     try:
@@ -136,12 +140,20 @@ def read_inside(root: Path, parts: Sequence[str], limit: int) -> bytes | None:
             descriptor = os.open(parts[-1], flags, dir_fd=directory)
         finally:
             os.close(directory)
-        with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                return None
-            data = file.read(limit + 1)
+        try:
+            found = os.fstat(descriptor)
+            return _read(descriptor, found.st_size, limit) if stat.S_ISREG(found.st_mode) else None
+        finally:
+            os.close(descriptor)
     except (OSError, ValueError):  # ValueError: a NUL in a part
         return None
+
+
+def _read(descriptor: int, expected: int, limit: int) -> bytes | None:
+    """All of a file of about `expected` bytes; None when it has more than `limit`."""
+    data = os.read(descriptor, min(expected, limit) + 1)
+    while len(data) <= limit and (more := os.read(descriptor, 1 << 16)):
+        data += more
     return data if len(data) <= limit else None
 
 

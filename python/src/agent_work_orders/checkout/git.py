@@ -103,6 +103,12 @@ class Git:
     ) -> None:
         self._home, self._askpass, self._excludes = directory / "home", directory / "askpass", directory / "exclude"
         self._binary, self._limit, self._agent_user, self._marks = binary, limit, agent_user, marks or {}
+        self._prepared = False
+
+    @property
+    def is_prepared(self) -> bool:
+        """Whether what every run needs is there; a look only."""
+        return self._prepared and self._home.is_dir() and self._askpass.is_file() and self._excludes.is_file()
 
     def prepare(self) -> None:
         """Writes what every run needs, if it is not there already."""
@@ -110,6 +116,7 @@ class Git:
         for path, text, mode in ((self._askpass, _ASKPASS, 0o700), (self._excludes, "\n".join(EXCLUDED) + "\n", 0o644)):
             if not path.is_file() or path.read_text() != text:
                 disk.write_whole(path, text.encode(), mode)
+        self._prepared = True
 
     async def run(
         self,
@@ -119,7 +126,7 @@ class Git:
         index: Path | None = None,
         environment: Mapping[str, str] | None = None,
         stdin: bytes | IO[bytes] | None = None,
-        stdout: IO[bytes] | None = None,
+        stdout: IO[bytes] | int | None = None,
         remote: Remote | None = None,
         progress: Progress | None = None,
         limit: timedelta | None = None,
@@ -144,7 +151,9 @@ class Git:
             **(environment or {}),
         }
         seconds = (limit or self._limit).total_seconds()
-        argv = [*self._launcher(remote, as_agent), self._binary, *arguments]
+        # Who tells how far it is dies of its broken pipe with the next word: within the low-speed limit at the latest.
+        is_quiet = remote is not None and "--progress" not in arguments
+        argv = [*self._launcher(as_agent, dies_with_server=is_quiet), self._binary, *arguments]
         run = Run(progress, _secrets(remote))
         with span(f"git {arguments[0]}", outside=remote is not None), anyio.move_on_after(seconds) as scope:
             umask = 0o022 if self._agent_user else -1
@@ -169,7 +178,7 @@ class Git:
         stdout: IO[bytes] | None = None,
     ) -> Output:
         """Runs `tar *arguments` in an order's directory, as the agent's user; else as `run`."""
-        argv = [*self._launcher(None, as_agent=True), "tar", "-C", str(cwd), *arguments]
+        argv = [*self._launcher(as_agent=True), "tar", "-C", str(cwd), *arguments]
         environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", **self._marks}
         run = Run(None, [])
         with anyio.move_on_after(limit.total_seconds()) as scope:
@@ -217,13 +226,13 @@ class Git:
                 environment["AWO_GIT_USER"], environment["AWO_GIT_TOKEN"] = USER, remote.token
         return environment
 
-    def _launcher(self, remote: Remote | None, as_agent: bool) -> list[str]:
+    def _launcher(self, as_agent: bool, dies_with_server: bool = False) -> list[str]:
         """What git is started by: the agent's user, and an end together with the server."""
         words: list[str] = []
         if as_agent and self._agent_user:
             user, group = self._agent_user
             words += [f"--reuid={user}", f"--regid={group}", "--clear-groups", "--no-new-privs", "--inh-caps=-all"]
-        if remote and _setpriv():
+        if dies_with_server and _setpriv():
             words += ["--pdeathsig", "KILL"]
         return [_setpriv() or "setpriv", *words, "--"] if words else []
 

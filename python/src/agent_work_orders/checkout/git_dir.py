@@ -1,6 +1,7 @@
 """An order's own .git, written by hand: complete before its owner gets it. Knows neither orders nor the network."""
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,8 +52,8 @@ class GitDir:
         """Into `root`, and all of it to its owner. Nobody may be able to plant a link where this is about to write."""
         git = root / ".git"
         files = self._files()
-        for directory in ("hooks", "objects/pack", "refs/heads", "refs/tags", *(str(Path(n).parent) for n in files)):
-            (git / directory).mkdir(parents=True, exist_ok=True)
+        for directory in _directories(("hooks/", "objects/pack/", "refs/heads/", "refs/tags/", *files)):
+            (git / directory).mkdir(exist_ok=True)
         for name, content in files.items():
             (git / name).write_bytes(content)
         git.chmod(0o700)
@@ -74,6 +75,15 @@ class GitDir:
             files["info/sparse-checkout"] = self.cone
         contents = {name: text.encode() for name, text in files.items()}
         return contents if self.shallow is None else {**contents, "shallow": self.shallow}
+
+
+def _directories(names: Iterable[str]) -> list[str]:
+    """Those that the names lie in, each after the one that it lies in itself; "" first."""
+    found = {""}
+    for name in names:
+        parts = name.split("/")[:-1]
+        found.update("/".join(parts[: end + 1]) for end in range(len(parts)))
+    return sorted(found)
 
 
 def new_root(root: Path, owner: Owner) -> None:

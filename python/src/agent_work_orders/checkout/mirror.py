@@ -6,6 +6,7 @@ Remote branches are `refs/remotes/origin/*`; what orders keep is `refs/awo/<orde
 import hashlib
 import json
 import logging
+import os
 import re
 import secrets
 import time
@@ -14,8 +15,10 @@ from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from shutil import rmtree
+from subprocess import DEVNULL
 from typing import TypeVar
 
 from anyio import CancelScope
@@ -28,6 +31,8 @@ from .git import Git, Remote
 from .remote_moves import following
 
 T = TypeVar("T")
+# Takes a working tree, whose .git is nothing but its index, and the commit that it is of. In a thread.
+TakeFiles = Callable[[Path, str], None]
 logger = logging.getLogger("archon.awo")
 
 BRANCHES = "refs/remotes/origin/"
@@ -36,6 +41,7 @@ PROMISED = (
     b'[extensions]\n\tpartialClone = origin\n[remote "origin"]\n\tpromisor = true\n\tpartialclonefilter = blob:none\n'
 )
 ORDER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}\Z")
+_CLONED = "Clone succeeded, but checkout failed"
 # Mirrors that the current task leans on.
 _in_use: ContextVar[frozenset[Path]] = ContextVar("mirrors in use", default=frozenset())
 
@@ -158,49 +164,67 @@ class Mirror:
         age = time.time() - fetched.at
         return fetched if 0 <= age < freshness.total_seconds() or fetched.at >= asked_at else None
 
-    async def refresh(self, remote: Remote, freshness: timedelta, progress: Progress) -> Fetched:
-        """Makes the mirror as new as `freshness` asks for. Any number of waiting orders share one clone or fetch."""
+    async def refresh(
+        self, remote: Remote, freshness: timedelta, progress: Progress, files: TakeFiles | None = None
+    ) -> Fetched:
+        """Makes the mirror as new as `freshness` asks for. Any number of waiting orders share one clone or fetch.
+
+        If it has to be cloned, `files` gets those of the default branch: git has them at hand right then.
+        """
         asked_at = time.time()
         if not self._directory.is_dir():  # a look costs less than the way to a thread
             await run_sync(disk.make_directory, self._directory)
         async with disk.held(self._lock, lambda: self.fresh(freshness, asked_at) is not None) as ours:
             if ours:
-                bring = self._fetch if await run_sync(self._clear_the_way) else self._clone
+                bring = self._fetch if self.path.is_dir() else partial(self._clone, files=files)
                 await following(self._git, remote, lambda there: bring(there, progress), self._say)
         fetched = self.fresh(timedelta.max, 0.0)
         if fetched is None:
             raise refused("The mirror of the repository vanished while it was being fetched", "Retry the order.")
         return fetched
 
-    async def _clone(self, remote: Remote, progress: Progress) -> None:
+    async def _clone(self, remote: Remote, progress: Progress, files: TakeFiles | None = None) -> None:
         """Into a temporary name, which only the rename at the end makes a mirror."""
         draft = self._directory / f".{self.name}.{secrets.token_hex(4)}.tmp"
         started_at = time.time()
         try:
-            # A clone without checkout learns the remote's HEAD and gets everything in one conversation.
-            await self._git.run(
-                "clone", "--no-checkout", "--no-tags", "--no-recurse-submodules", "--template=", "--origin", "origin",
-                "--progress", *self._less(), "--", remote.url, str(draft),
-                remote=remote, progress=progress, limit=self._clone_limit,
+            # A clone learns the remote's HEAD and gets everything in one conversation.
+            cloned = await self._git.run(
+                "clone", *(["--no-checkout"] if files is None else []), "--no-tags", "--no-recurse-submodules",
+                "--template=", "--origin", "origin", "--progress", *self._less(), "--", remote.url, str(draft),
+                remote=remote, progress=progress, limit=self._clone_limit, stdout=DEVNULL, expect=(0, 1, 128),
             )  # fmt: skip
-            left = await run_sync(self._move_in, draft, started_at)
+            # Files that cannot be written are none of the mirror's business: whoever needs them hears of it then.
+            if cloned.exit_code and _CLONED not in cloned.stderr:
+                raise failure("clone", cloned.exit_code, cloned.stderr, remote.host)
+            left = await run_sync(self._move_in, draft, started_at, files)
             for old in left:
                 for lost in await repair.bring_over(self._git, old, draft / ".git", self._clone_limit):
                     self._notes.append(f"{lost} could not be read any more when the mirror was mended.")
             if left:
                 await run_sync(repair.put_in_place, draft / ".git", self.path, left)
-        finally:
-            if draft.is_dir():
-                with CancelScope(shield=True):
-                    await run_sync(rmtree, draft, True)
+                await run_sync(self._clear_drafts)
+        except BaseException:
+            with CancelScope(shield=True):
+                await run_sync(self._clear_drafts)
+            raise
 
-    def _move_in(self, draft: Path, started_at: float) -> list[Path]:
+    def _move_in(self, draft: Path, started_at: float, files: TakeFiles | None) -> list[Path]:
         """Makes a finished clone the mirror, unless there are damaged ones whose work has to be brought over first."""
-        git_dir = self._furnish(draft, started_at)
-        left = repair.left_behind(self.path)
-        if not left:
-            repair.put_in_place(git_dir, self.path, left)
-            rmtree(draft, ignore_errors=True)
+        git_dir, index = draft / ".git", draft / ".git" / "index"
+        commit = self._furnish(git_dir, started_at)
+        around = os.listdir(self._directory)  # noqa: PTH208 - thousands, and a look at each name is all there is to it
+        left = repair.left_behind(self.path, around)
+        if left:
+            index.unlink(missing_ok=True)
+            return left
+        is_whole = index.is_file()  # git writes it last
+        repair.put_in_place(git_dir, self.path, left)
+        if files and commit and is_whole and not git_dir.exists():
+            git_dir.mkdir()
+            (self.path / "index").rename(index)
+            files(draft, commit)
+        self._clear_drafts(around)
         return left
 
     # --- Damage
@@ -263,13 +287,16 @@ class Mirror:
         words = ["--filter=blob:none"] if self._without_contents else []
         return [*words, f"--depth={self._depth}", "--no-single-branch"] if self._depth else words
 
-    def _furnish(self, draft: Path, started_at: float) -> Path:
-        """Makes a finished clone ours: our configuration, no branch of its own, and the marker last."""
-        git_dir = draft / ".git"
+    def _furnish(self, git_dir: Path, started_at: float) -> str | None:
+        """Makes a finished clone ours: our configuration, no branch of its own, and the marker last.
+
+        The commit of the remote's default branch, if it has one.
+        """
         head = (disk.read_inside(git_dir, ["HEAD"], 4096) or b"").decode("utf-8", "replace").strip()
         branches = refs.refs_below(git_dir, BRANCHES)
         for leftover in ("hooks", "logs", "info", "refs/heads"):
-            rmtree(git_dir / leftover, ignore_errors=True)
+            if (git_dir / leftover).is_dir():
+                rmtree(git_dir / leftover, ignore_errors=True)
         (git_dir / BRANCHES / "HEAD").unlink(missing_ok=True)
         if not branches:
             raise _empty()
@@ -278,7 +305,7 @@ class Mirror:
         disk.write_whole(git_dir / "HEAD", repair.HEAD)
         disk.write_whole(git_dir / "config", CONFIG + (PROMISED if self._without_contents else b""))
         self._mark(git_dir, Fetched(default, started_at))
-        return git_dir
+        return branches.get(f"{BRANCHES}{default}")
 
     async def _fetch(self, remote: Remote, progress: Progress) -> None:
         """One question when nothing is new; the fetch itself only when something is."""
@@ -289,7 +316,7 @@ class Mirror:
         default, advertised = _advertised(answer.stdout)
         if not advertised:
             raise _empty()
-        held = await run_sync(refs.refs_below, self.path, BRANCHES)
+        held = await run_sync(self._branches)
         held.pop(f"{BRANCHES}HEAD", None)  # a branch that is really called HEAD is not worth a fetch each time
         if advertised != {name.removeprefix(BRANCHES): commit for name, commit in held.items()}:
             await run_sync(self._clear_stale_locks)
@@ -317,11 +344,15 @@ class Mirror:
             disk.write_whole(git_dir / "awo" / "key", self.key.encode())
         disk.write_whole(git_dir / "awo" / "fetched.json", json.dumps(asdict(fetched)).encode())
 
-    def _clear_the_way(self) -> bool:
-        """Whether the mirror is there. Under the lock nobody else clones: drafts were left by a process that died."""
-        for draft in disk.named(self._directory, f".{self.name}.", ".tmp"):
-            rmtree(draft, ignore_errors=True)
-        return self.path.is_dir()
+    def _branches(self) -> dict[str, str]:
+        self._clear_drafts()
+        return refs.refs_below(self.path, BRANCHES)
+
+    def _clear_drafts(self, around: list[str] | None = None) -> None:
+        """Ours, and those of processes that died: under the lock nobody else clones."""
+        for name in os.listdir(self._directory) if around is None else around:  # noqa: PTH208 - see there
+            if name.startswith(f".{self.name}.") and name.endswith(".tmp"):
+                rmtree(self._directory / name, ignore_errors=True)
 
     def _clear_stale_locks(self) -> None:
         """These files are only ever locked under our lock: a lock that is there has lost its holder."""

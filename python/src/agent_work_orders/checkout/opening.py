@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
+from subprocess import DEVNULL
 
 from anyio.to_thread import run_sync
 
@@ -49,7 +50,7 @@ class Workshop:
             git_dir=view or mirror.path, work_tree=root, index=root / ".git" / "index",
             environment={"GIT_COMMON_DIR": str(mirror.path)} if view else None,
             settings=sparse.SETTINGS if view else None,
-            progress=progress, limit=self.limit, as_agent=True, behind=behind,
+            progress=progress, limit=self.limit, stdout=DEVNULL, as_agent=True, behind=behind,
         )  # fmt: skip
 
 
@@ -76,10 +77,21 @@ class Opened:
 
 
 @dataclass(frozen=True)
+class Files:
+    """A working tree that the server made just now, whose .git is nothing but its index, and the commit it is of."""
+
+    tree: Path
+    commit: str
+
+
+@dataclass(frozen=True)
 class Begun:
-    """The order's directory: what was taken from the pool, and what a person should know of the mirror."""
+    """The order's directory: what was taken from the pool, the commit of which it has the files, and what a person
+    should know of the mirror.
+    """
 
     taken: Ready | None
+    commit: str | None
     is_partial: bool
     notes: tuple[str, ...]
 
@@ -100,18 +112,31 @@ class Opening:
     progress: Progress
     start: Start
 
-    def begin_without_set_up(self) -> Begun | None:
-        """What `populate` is given then; None where a set-up command has to be looked up first. In a thread."""
-        return self._begin(NO_KEY) if self.options.setup_command is None else None
+    def begin_without_set_up(self, files: Files | None = None) -> Begun | None:
+        """What `populate` is given then; None where a set-up command has to be looked up first. In a thread.
+
+        Of `files` that are there the order's directory is made.
+        """
+        return self._begin(NO_KEY, files) if files or self.options.setup_command is None else None
+
+    def without_waiting(self, begun: Begun) -> Opened | None:
+        """What `populate` would say where it has nothing to do; else None."""
+        options, taken = self.options, begun.taken
+        if begun.commit != self.start.commit:
+            return None
+        if options.setup_command is not None or options.files or options.lfs or options.submodules:
+            return None
+        extras = Extras(sparse=self.subdir, hidden=taken.hidden if taken else ())
+        return Opened(extras, NO_KEY, taken is not None, "", begun.notes, begun.commit)
 
     async def populate(self, begun: Begun | None) -> Opened:
         """The files and what belongs beside them; `finish` does the rest."""
-        start, key = self.start.commit, NO_KEY
+        start = self.start.commit
+        key = await self.shop.set_ups.key(self.mirror, start, self.options)
         if begun is None:
-            key = await self.shop.set_ups.key(self.mirror, start, self.options)
             begun = await run_sync(self._begin, key)
         taken = begun.taken
-        if taken is None or taken.commit != start:
+        if begun.commit != start:
             await self._fill(start, begun)
         large = await self._fetch_large(start)
         config, mirrors, notes = await self._fetch_submodules(start)
@@ -131,22 +156,29 @@ class Opening:
         prepared = taken is not None and taken.commit == start
         return Opened(extras, key, prepared, config, (*begun.notes, *notes), start)
 
-    def _begin(self, key: str) -> Begun:
-        """An order's directory: a prepared one if there is any, else an empty one."""
-        state = self.start.state
-        self.mirror.save_state(self.order_id, replace(state, ready=False))
+    def _begin(self, key: str, files: Files | None = None) -> Begun:
+        """An order's directory: of files that are there, a prepared one if there is any, else an empty one."""
+        state, unready = self.start.state, replace(self.start.state, ready=False)
+        if state.ready:  # before anything is taken away: an empty checkout must not pass for what an agent left
+            self.mirror.save_state(self.order_id, unready)
         self.mirror.keep(self.order_id, "base", state.base_commit)
         place = self.root.parent
         disk.set_aside(place, self.shop.trash)
         is_partial, taken = self.mirror.is_partial(), None
-        if self._takes_prepared():
+        if files is None and self._takes_prepared():
             taken = self.shop.pool.take(self.mirror, self.start.commit, key, place)
         if taken is not None:
             (place / TREE).rename(self.root)
         else:
             disk.make_directory(place, 0o711)
+            if files:
+                files.tree.rename(self.root)
             new_root(self.root, self.shop.owner)
-        return Begun(taken, is_partial, self._notes(is_partial))
+        there = files or taken
+        begun = Begun(taken, there.commit if there else None, is_partial, self._notes(is_partial))
+        if self.without_waiting(begun) is None:
+            self.mirror.save_state(self.order_id, unready)
+        return begun
 
     def _takes_prepared(self) -> bool:
         """Prepared checkouts are whole ones of the default branch; for any other they would be a detour."""

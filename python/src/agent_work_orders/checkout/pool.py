@@ -14,7 +14,9 @@ from pathlib import Path
 from shutil import disk_usage
 
 from . import disk
+from .git_dir import new_root
 from .mirror import Mirror
+from .server_index import copy_index
 
 # No repository can be called like these.
 MARK, TREE, INDEX = "+ready.json", "+tree", "+index"
@@ -62,6 +64,14 @@ class Pool:
                 (order_directory / MARK).unlink()
                 return ready
         return None
+
+    def add(self, mirror: Mirror, tree: Path, commit: str) -> None:
+        """Makes an entry of a working tree of the server's own, whose .git is nothing but its index."""
+        draft = self.draft(mirror)
+        tree.rename(draft / TREE)
+        new_root(draft / TREE, None)
+        copy_index(draft / TREE, draft / INDEX)
+        self.finish(draft, Ready(commit, generation_of(mirror)))
 
     def draft(self, mirror: Mirror) -> Path:
         """A place for a new entry. Names sort by age."""

@@ -82,8 +82,7 @@ def write_ref(git_dir: Path, name: str, commit: str) -> None:
     disk.make_directory(path.parent)
     lock = path.with_name(f"{path.name}.lock")
     lock.unlink(missing_ok=True)  # these refs have one writer, so a lock that is there has lost its holder
-    disk.write_whole(lock, f"{commit}\n".encode())
-    lock.rename(path)
+    disk.write_whole(path, f"{commit}\n".encode(), draft=lock.name)
 
 
 def remove_ref(git_dir: Path, name: str) -> None:

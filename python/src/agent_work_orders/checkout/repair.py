@@ -96,9 +96,13 @@ def _telling(text: str) -> str | None:
     return next((line.strip()[:200] for line in text.splitlines() if _TELLING.match(line.strip())), None)
 
 
-def left_behind(mirror: Path) -> list[Path]:
-    """Damaged mirrors of a repository, aside or in place, from which nobody has brought over what orders keep."""
-    asides = disk.named(mirror.parent, f"{mirror.name.removesuffix('.git')}.broken-")
+def left_behind(mirror: Path, around: Sequence[str]) -> list[Path]:
+    """Damaged mirrors of a repository, aside or in place, from which nobody has brought over what orders keep.
+
+    `around` are the names in its directory.
+    """
+    start = f"{mirror.name.removesuffix('.git')}.broken-"
+    asides = [mirror.parent / name for name in sorted(around) if name.startswith(start)]
     waiting = [one for one in asides if not (one / "awo" / BROUGHT_OVER).exists()]
     return [*waiting, *([mirror] if disk.is_directory(mirror) else [])]
 

@@ -20,6 +20,7 @@ from .prompts import load_command, prompt_for
 
 # An account that is used up is asked again after 1, 2, 4 … minutes when nobody said when it will be free.
 FIRST_WAIT = timedelta(minutes=1)
+AGENT_FIRST = 0.02  # seconds that its start is given before its prompt is put by
 MOST_WAITS = 8
 
 
@@ -93,6 +94,7 @@ async def _run(progress: Progress, turn: AgentTurn, name: str, messages: list[Me
 
     async def keep_prompt() -> None:
         nonlocal failure
+        await anyio.sleep(AGENT_FIRST)
         try:
             await progress.artifacts.write(
                 "prompt", f"{name}.md", turn.prompt, step_name, "text/markdown; charset=utf-8"

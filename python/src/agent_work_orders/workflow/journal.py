@@ -27,6 +27,7 @@ BATCH = 500
 HIGH_WATER, HIGH_WATER_BYTES = 20_000, 16 << 20
 SPILL_EVERY = 0.2
 HEARD_LATELY = 0.25  # seconds
+LET_PASS = 0.02  # seconds
 # Longest text within an event that is too long, tried in this order until the whole fits.
 _CUTS = (15_000, 7_500, 2_000, 500, 120)
 LEFT_OUT = "… left out …"
@@ -71,6 +72,7 @@ class Journal:
         self._writing = self._closed = False
         self._written_at = anyio.current_time()
         self._pause = tools.store.append_delay.total_seconds()
+        self._not_before = 0.0
         # What people wrote: how often that was asked for, which of these is answered, and the newest answer.
         self._asked = self._answered = 0
         self._heard: list[Message] = []
@@ -88,6 +90,10 @@ class Journal:
         self._told.set()
         if len(self._spool) >= BATCH:
             self._hurry.set()
+
+    def let_pass(self) -> None:
+        """What is told now is written in a moment and not at once: something is about to start that goes before it."""
+        self._not_before = anyio.current_time() + LET_PASS
 
     def start_step(self, started: StepStart) -> None:
         self._beside.started = started
@@ -176,7 +182,7 @@ class Journal:
 
     async def _hold_back(self) -> None:
         """What comes after a silence goes at once; while more and more comes, a batch goes every `append_delay`."""
-        pause = self._written_at + self._pause - anyio.current_time()
+        pause = max(self._written_at + self._pause, self._not_before) - anyio.current_time()
         if pause > 0 and len(self._spool) < BATCH:
             with anyio.move_on_after(pause):
                 await self._hurry.wait()

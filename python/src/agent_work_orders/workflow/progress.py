@@ -185,6 +185,7 @@ class Progress:
             opened = await self.tools.checkouts.open(
                 self.order, self.repository, self.branch, token, tell_progress, options=wanted
             )
+            self.journal.let_pass()
             self.tell(
                 CheckoutOpened(
                     branch=opened.branch,

@@ -1,6 +1,6 @@
 """A host application with our router, a real store and pretended checkouts; requests without a network in between."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -56,6 +56,16 @@ class PretendCheckouts(Checkouts):
         if self.error is not None:
             raise self.error
         self.removed.append((order.agent_work_order_id, repository.key))
+
+    def expect(
+        self,
+        order: WorkOrder,
+        repository: Repository,
+        token: Callable[[], Awaitable[str | None]],
+        *,
+        options: RepositoryOptions = NO_OPTIONS,
+    ) -> None:
+        """Nothing is opened."""
 
     async def clean_up(self, order: WorkOrder, repository: Repository) -> None:
         """There is no command."""

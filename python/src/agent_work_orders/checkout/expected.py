@@ -1,0 +1,82 @@
+"""First clones that begin when an order is accepted, while it is on its way through the queue. Whoever opens a checkout
+of such a repository meanwhile joins. Knows no git: what brings a mirror is given."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import anyio
+from anyio.abc import TaskGroup
+
+from ..domain.errors import WorkOrderError
+from .child import Progress
+from .mirror import TakeFiles
+
+# At most so many at once: who files a hundred orders for as many repositories fills neither the line nor the disk.
+AT_ONCE = 2
+
+
+@dataclass
+class _Coming:
+    """One mirror on its way. Who joined hears how far it is, and the first who wants the files gets them."""
+
+    keep: TakeFiles
+    listeners: list[Progress] = field(default_factory=list)
+    takers: list[TakeFiles] = field(default_factory=list)
+    over: anyio.Event = field(default_factory=anyio.Event)
+    failure: WorkOrderError | None = None
+
+    def tell(self, phase: str, percent: int) -> None:
+        for listener in self.listeners:
+            listener(phase, percent)
+
+    def take(self, tree: Path, commit: str) -> None:
+        """In a thread."""
+        take = next(iter(self.takers), self.keep)
+        take(tree, commit)
+
+
+Bring = Callable[[Progress, TakeFiles], Awaitable[None]]
+
+
+class Expected:
+    """The mirrors that are on their way because somebody will want them."""
+
+    def __init__(self) -> None:
+        self._coming: dict[Path, _Coming] = {}
+        # Where they are brought, as long as the server runs.
+        self.tasks: TaskGroup | None = None
+
+    def expect(self, mirror: Path, bring: Bring, keep: TakeFiles) -> None:
+        """Begins to bring a mirror, if there is room in the line. Files that nobody takes are given to `keep`."""
+        if self.tasks is None or mirror in self._coming or len(self._coming) >= AT_ONCE:
+            return
+        coming = self._coming[mirror] = _Coming(keep)
+        self.tasks.start_soon(self._bring, mirror, coming, bring)
+
+    async def join(self, mirror: Path, progress: Progress, take: TakeFiles | None) -> bool:
+        """Whether the mirror was on its way and is there now; raises what went wrong with it, for whoever joined."""
+        coming = self._coming.get(mirror)
+        if coming is None:
+            return False
+        coming.listeners.append(progress)
+        takers = [take] if take else []
+        coming.takers += takers
+        try:
+            await coming.over.wait()
+        finally:
+            coming.listeners.remove(progress)
+            for one in takers:
+                coming.takers.remove(one)
+        if coming.failure is not None:
+            raise coming.failure
+        return mirror.is_dir()  # noqa: ASYNC240 - a look costs less than the way to a thread
+
+    async def _bring(self, mirror: Path, coming: _Coming, bring: Bring) -> None:
+        try:
+            await bring(coming.tell, coming.take)
+        except WorkOrderError as failure:
+            coming.failure = failure  # the order's own run will say so
+        finally:
+            del self._coming[mirror]
+            coming.over.set()
