@@ -22,7 +22,7 @@ def counting_git(tmp_path: Path) -> tuple[str, Path]:
     return str(program), log
 
 
-async def test_a_warm_checkout_takes_one_git_and_a_checkpoint_few(host: GitHost, volume: Path, tmp_path: Path) -> None:
+async def test_a_checkout_takes_one_git_and_a_checkpoint_few(host: GitHost, volume: Path, tmp_path: Path) -> None:
     host.create(files={"a.txt": "a", "b/c.txt": "c"})
     program, log = counting_git(tmp_path)
     checkouts = a_server(host, volume, timedelta(hours=1), git=program)
@@ -33,7 +33,7 @@ async def test_a_warm_checkout_takes_one_git_and_a_checkpoint_few(host: GitHost,
         return done
 
     checkout = await checkouts.open(an_order(), host.repository(), "awo/x", None, lambda *_: None)
-    assert commands() == ["clone", "read-tree"]
+    assert commands() == ["clone"]
     checkout = await checkouts.open(an_order(), host.repository(), "awo/x", None, lambda *_: None)
     assert commands() == ["read-tree"]
     await checkout.checkpoint("one", "One")
