@@ -403,9 +403,9 @@ class Checkouts(Protocol):
         *,
         options: RepositoryOptions = NO_OPTIONS,
     ) -> None:
-        """The order will soon want its checkout: a repository that is not here yet begins to come.
+        """The order will want its checkout at once: a repository that is not here yet begins to come.
 
-        Best effort, and at once: nothing is waited for, and what goes wrong is said by `open`.
+        Best effort: nothing is waited for, what goes wrong is said by `open`, and what nobody comes for is stopped.
         """
         ...
 

@@ -136,7 +136,8 @@ async def file_work_order(
         )
     )
     order = enqueued.order
-    if order.status is Status.PENDING and context.workers().slots:  # who takes no order has no use for its repository
+    worker = context.workers()
+    if order.status is Status.PENDING and worker.busy < worker.slots:  # it will be taken up at once
         token = partial(tools.secrets.get, "GITHUB_TOKEN", repository)
         tools.checkouts.expect(order, repository, token, options=options)
     response.headers["Location"] = f"{request.url.path.rstrip('/')}/{order.agent_work_order_id}"

@@ -1,6 +1,7 @@
-"""First clones that begin when an order is accepted, while it is on its way through the queue. Whoever opens a checkout
-of such a repository meanwhile joins. Knows no git: what brings a mirror is given."""
+"""First clones that begin when an order is accepted, while it is on its way to its slot. Whoever opens a checkout of
+such a repository meanwhile joins. Knows no git: what brings a mirror is given."""
 
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,10 @@ from .mirror import TakeFiles
 
 # At most so many at once: who files a hundred orders for as many repositories fills neither the line nor the disk.
 AT_ONCE = 2
+# Seconds in which the order comes, or else it went to another server, or nowhere: what nobody waits for is stopped.
+PATIENCE = 10.0
+
+Bring = Callable[[Progress, TakeFiles], Awaitable[None]]
 
 
 @dataclass
@@ -21,6 +26,7 @@ class _Coming:
     """One mirror on its way. Who joined hears how far it is, and the first who wants the files gets them."""
 
     keep: TakeFiles
+    scope: anyio.CancelScope
     listeners: list[Progress] = field(default_factory=list)
     takers: list[TakeFiles] = field(default_factory=list)
     over: anyio.Event = field(default_factory=anyio.Event)
@@ -36,29 +42,32 @@ class _Coming:
         take(tree, commit)
 
 
-Bring = Callable[[Progress, TakeFiles], Awaitable[None]]
-
-
 class Expected:
     """The mirrors that are on their way because somebody will want them."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience: float = PATIENCE) -> None:
+        self._patience = patience
         self._coming: dict[Path, _Coming] = {}
         # Where they are brought, as long as the server runs.
         self.tasks: TaskGroup | None = None
 
     def expect(self, mirror: Path, bring: Bring, keep: TakeFiles) -> None:
-        """Begins to bring a mirror, if there is room in the line. Files that nobody takes are given to `keep`."""
+        """Begins to bring a mirror, unless others are coming already. Files that nobody takes are given to `keep`."""
         if self.tasks is None or mirror in self._coming or len(self._coming) >= AT_ONCE:
             return
-        coming = self._coming[mirror] = _Coming(keep)
+        scope = anyio.CancelScope(deadline=anyio.current_time() + self._patience)
+        coming = self._coming[mirror] = _Coming(keep, scope)
         self.tasks.start_soon(self._bring, mirror, coming, bring)
 
     async def join(self, mirror: Path, progress: Progress, take: TakeFiles | None) -> bool:
-        """Whether the mirror was on its way and is there now; raises what went wrong with it, for whoever joined."""
+        """Whether the mirror was on its way and is there now; raises what went wrong with it, for whoever joined.
+
+        With the last who leaves before it is there, it is stopped; nothing of it runs when this returns.
+        """
         coming = self._coming.get(mirror)
         if coming is None:
             return False
+        coming.scope.deadline = math.inf
         coming.listeners.append(progress)
         takers = [take] if take else []
         coming.takers += takers
@@ -68,13 +77,18 @@ class Expected:
             coming.listeners.remove(progress)
             for one in takers:
                 coming.takers.remove(one)
+            if not coming.listeners and not coming.over.is_set():
+                coming.scope.cancel()
+                with anyio.CancelScope(shield=True):
+                    await coming.over.wait()
         if coming.failure is not None:
             raise coming.failure
         return mirror.is_dir()  # noqa: ASYNC240 - a look costs less than the way to a thread
 
     async def _bring(self, mirror: Path, coming: _Coming, bring: Bring) -> None:
         try:
-            await bring(coming.tell, coming.take)
+            with coming.scope:
+                await bring(coming.tell, coming.take)
         except WorkOrderError as failure:
             coming.failure = failure  # the order's own run will say so
         finally:

@@ -31,6 +31,7 @@ class PretendCheckouts(Checkouts):
 
     def __init__(self) -> None:
         self.removed: list[tuple[str, str]] = []
+        self.expected: list[tuple[str, str]] = []
         self.error: Exception | None = None
         self.files: tuple[FileDiff, ...] | None = None
         self.kept: list[MirrorView] = []
@@ -65,7 +66,7 @@ class PretendCheckouts(Checkouts):
         *,
         options: RepositoryOptions = NO_OPTIONS,
     ) -> None:
-        """Nothing is opened."""
+        self.expected.append((order.agent_work_order_id, repository.key))
 
     async def clean_up(self, order: WorkOrder, repository: Repository) -> None:
         """There is no command."""
@@ -117,6 +118,8 @@ class Bench:
     client: httpx.AsyncClient
     policy: list[GuardPolicy]
     health: list[HealthCheck] = field(default_factory=list)
+    # How many of the worker's five slots are in use.
+    busy: list[int] = field(default_factory=list)
 
     async def file(self, **fields: Any) -> str:
         """The id of a new order."""
@@ -183,6 +186,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
 
     async with SqliteStore.open(tmp_path / "awo.db") as store:
         nobody = cast(Any, None)  # the API reaches none of these
+        busy = [1]
         tools = Tools(
             store=store,
             checkouts=checkouts,
@@ -200,7 +204,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
             guard_policy=lambda: policy[0],
             stopping=anyio.Event(),
             health=report,
-            workers=lambda: WorkerStatus("worker-1", 5, 1, "none"),
+            workers=lambda: WorkerStatus("worker-1", 5, busy[0], "none"),
             heartbeat=0.05,
         )
         # The public Archon host answers every origin, with credentials: our guard must not lean on it.
@@ -212,4 +216,4 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
         setattr(app.state, STATE_NAME, context)
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8181") as client:
-            yield Bench(app, store, checkouts, folder, context.stopping, client, policy, health)
+            yield Bench(app, store, checkouts, folder, context.stopping, client, policy, health, busy)

@@ -26,6 +26,18 @@ async def test_a_filed_order_is_queued_and_has_an_address(bench: Bench) -> None:
     assert (await bench.client.get(answer.headers["location"])).json()["steps"] == []
 
 
+async def test_a_repository_is_expected_when_its_order_is_taken_up_at_once(bench: Bench) -> None:
+    first = await bench.file(idempotency_key="k1")
+    assert bench.checkouts.expected == [(first, "github.com/octo/tools")]
+    bench.busy[0] = 5
+    await bench.file()
+    bench.busy[0] = 1
+    await bench.claim()
+    assert await bench.file(idempotency_key="k1") == first  # it runs already
+    await bench.file(run_after="2099-01-01T00:00:00Z")
+    assert bench.checkouts.expected == [(first, "github.com/octo/tools")]
+
+
 async def test_both_spellings_of_an_address_answer(bench: Bench) -> None:
     answer = await bench.client.post(f"{URL}/", json=REQUEST)
     assert answer.status_code == 202

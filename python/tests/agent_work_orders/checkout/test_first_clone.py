@@ -11,14 +11,14 @@ import anyio
 import pytest
 
 from src.agent_work_orders.checkout import GitCheckouts
-from src.agent_work_orders.checkout.expected import AT_ONCE
+from src.agent_work_orders.checkout.expected import AT_ONCE, Expected
 from src.agent_work_orders.domain.errors import FailureClass, StepFailed
 from src.agent_work_orders.domain.repository import RepositoryOptions
 from src.agent_work_orders.domain.work_order import WorkOrder
 
 from .conftest import SAMPLE, Opener, a_server, an_order, mirror_of
 from .git_host import GitHost, git
-from .processes import until
+from .processes import commands_with, until
 from .test_pool import ready, running
 from .test_speed import counting_git
 
@@ -175,20 +175,51 @@ async def test_orders_that_come_meanwhile_join_and_hear_how_far_it_is(host: GitH
     assert all(opener.progress for opener in openers)
 
 
-async def test_an_order_that_leaves_leaves_the_clone_to_others(host: GitHost, volume: Path) -> None:
+async def test_the_clone_goes_on_for_those_who_stay_and_ends_with_the_last_who_leaves(
+    host: GitHost, volume: Path
+) -> None:
     host.create(files=SAMPLE)
     host.gate.clear()
     checkouts = a_server(host, volume)
+    first, second = anyio.CancelScope(), anyio.CancelScope()
+
+    async def come(scope: anyio.CancelScope) -> None:
+        with scope:
+            await Opener(host, checkouts)()
+
     async with running(checkouts):
         await anyio.lowlevel.checkpoint()
         expect(checkouts, host)
         await until(host.asked.is_set)
-        with anyio.move_on_after(0.05):  # fact: the order's own patience
-            await Opener(host, checkouts)()
+        async with anyio.create_task_group() as orders:
+            orders.start_soon(come, first)
+            orders.start_soon(come, second)
+            await anyio.wait_all_tasks_blocked()
+            first.cancel()
+            await anyio.wait_all_tasks_blocked()
+            assert commands_with(str(volume))
+            second.cancel()
+        assert commands_with(str(volume)) == []
+        assert drafts(volume) == []
         host.gate.set()
-        await until(lambda: ready(volume))
         assert (await Opener(host, checkouts)()).root.is_dir()
-    assert host.fetches == 1
+
+
+async def test_what_nobody_comes_for_is_stopped() -> None:
+    expected, stopped = Expected(patience=0.05), anyio.Event()
+
+    async def bring(*given: object) -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            stopped.set()
+
+    async with anyio.create_task_group() as expected.tasks:
+        expected.expect(Path("/nowhere"), bring, lambda *given: None)
+        with anyio.fail_after(10):
+            await stopped.wait()
+            await anyio.wait_all_tasks_blocked()
+        assert not await expected.join(Path("/nowhere"), lambda *said: None, None)
 
 
 async def test_what_goes_wrong_is_said_to_the_order_that_waits(host: GitHost, volume: Path) -> None:
