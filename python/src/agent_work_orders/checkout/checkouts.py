@@ -115,13 +115,14 @@ class GitCheckouts:
         if mirror.path.is_dir():  # a fetch is quick, and may not be due
             return
 
-        async def bring(progress: Progress, take: TakeFiles) -> None:
-            remote = self._remote(repository, await token())
+        async def bring(progress: Progress, take: TakeFiles) -> list[str]:
             with disk.storage_failures():
+                remote = self._remote(repository, await token())
                 if not self._runner.is_prepared:
                     await run_sync(self._runner.prepare)
                 if self._room.holds(self._room.estimate(mirror.path), self._room.space()):
                     await mirror.refresh(remote, timedelta.max, progress, take if self._wants_all(wanted) else None)
+            return mirror.notes()
 
         self._expected.expect(mirror.path, bring, partial(self._shop.pool.add, mirror))
 
@@ -177,7 +178,9 @@ class GitCheckouts:
                 brought.append(failure)
 
         mirror, files = wanted.mirror, take if self._wants_all(wanted) else None
-        if not await self._expected.join(mirror.path, progress, files):
+        notes = await self._expected.join(mirror.path, progress, files)
+        mirror.note(notes or ())
+        if notes is None:
             with self._room.promised(wanted.order.agent_work_order_id, unseen.needed, unseen.space):
                 await mirror.refresh(remote, self._freshness(), progress, files)
         found = brought[0] if brought else await run_sync(look, timedelta.max)  # now the size is known

@@ -19,6 +19,7 @@ from ..domain.errors import DiskFull, FailureClass, StepFailed
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_PLACE = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC  # macOS has no O_PATH
 
 
 @contextmanager
@@ -89,7 +90,7 @@ def write_whole(path: Path, data: bytes, mode: int = 0o644, *, draft: str | None
     """The file appears with all its content or not at all. `draft` is its name until then, one of our own if None."""
     draft = draft or f".{path.name}.{secrets.token_hex(4)}"
     # From its directory's descriptor, and without a buffer: there are a dozen such files in each order's way.
-    directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    directory = os.open(path.parent, _PLACE)
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(draft, flags, mode, dir_fd=directory)

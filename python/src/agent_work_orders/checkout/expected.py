@@ -1,24 +1,28 @@
 """First clones that begin when an order is accepted, while it is on its way to its slot. Whoever opens a checkout of
 such a repository meanwhile joins. Knows no git: what brings a mirror is given."""
 
+import logging
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio
 from anyio.abc import TaskGroup
 
-from ..domain.errors import WorkOrderError
+from ..domain.errors import StepFailed, WorkOrderError
 from .child import Progress
 from .mirror import TakeFiles
+
+logger = logging.getLogger("archon.awo")
 
 # At most so many at once: who files a hundred orders for as many repositories fills neither the line nor the disk.
 AT_ONCE = 2
 # Seconds in which the order comes, or else it went to another server, or nowhere: what nobody waits for is stopped.
 PATIENCE = 10.0
 
-Bring = Callable[[Progress, TakeFiles], Awaitable[None]]
+# Returns what people should know of it, one sentence each.
+Bring = Callable[[Progress, TakeFiles], Awaitable[Sequence[str]]]
 
 
 @dataclass
@@ -30,7 +34,8 @@ class _Coming:
     listeners: list[Progress] = field(default_factory=list)
     takers: list[TakeFiles] = field(default_factory=list)
     over: anyio.Event = field(default_factory=anyio.Event)
-    failure: WorkOrderError | None = None
+    failure: StepFailed | None = None
+    notes: Sequence[str] = ()
 
     def tell(self, phase: str, percent: int) -> None:
         for listener in self.listeners:
@@ -59,14 +64,15 @@ class Expected:
         coming = self._coming[mirror] = _Coming(keep, scope)
         self.tasks.start_soon(self._bring, mirror, coming, bring)
 
-    async def join(self, mirror: Path, progress: Progress, take: TakeFiles | None) -> bool:
-        """Whether the mirror was on its way and is there now; raises what went wrong with it, for whoever joined.
+    async def join(self, mirror: Path, progress: Progress, take: TakeFiles | None) -> Sequence[str] | None:
+        """None unless the mirror was on its way and is there now; else what people should know of it. Raises what went
+        wrong with it (StepFailed), for whoever joined.
 
         With the last who leaves before it is there, it is stopped; nothing of it runs when this returns.
         """
         coming = self._coming.get(mirror)
         if coming is None:
-            return False
+            return None
         coming.scope.deadline = math.inf
         coming.listeners.append(progress)
         takers = [take] if take else []
@@ -83,14 +89,17 @@ class Expected:
                     await coming.over.wait()
         if coming.failure is not None:
             raise coming.failure
-        return mirror.is_dir()  # noqa: ASYNC240 - a look costs less than the way to a thread
+        is_there = mirror.is_dir()  # noqa: ASYNC240 - a look costs less than the way to a thread
+        return coming.notes if is_there else None
 
     async def _bring(self, mirror: Path, coming: _Coming, bring: Bring) -> None:
         try:
             with coming.scope:
-                await bring(coming.tell, coming.take)
-        except WorkOrderError as failure:
-            coming.failure = failure  # the order's own run will say so
+                coming.notes = await bring(coming.tell, coming.take)
+        except StepFailed as failure:
+            coming.failure = failure
+        except WorkOrderError as failure:  # no room, or no store to ask for the token: who joined goes on by itself
+            logger.info("%s is not brought beforehand: %s", mirror.name, failure.message)
         finally:
             del self._coming[mirror]
             coming.over.set()

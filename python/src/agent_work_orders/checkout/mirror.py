@@ -10,7 +10,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass
@@ -248,6 +248,10 @@ class Mirror:
                 return await work()
         finally:
             _in_use.reset(mark)
+
+    def note(self, sentences: Iterable[str]) -> None:
+        """What somebody else found out about it."""
+        self._notes += [sentence for sentence in sentences if sentence not in self._notes]
 
     def notes(self) -> list[str]:
         """What was mended since somebody asked, one sentence each."""

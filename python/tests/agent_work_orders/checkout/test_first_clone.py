@@ -208,18 +208,19 @@ async def test_the_clone_goes_on_for_those_who_stay_and_ends_with_the_last_who_l
 async def test_what_nobody_comes_for_is_stopped() -> None:
     expected, stopped = Expected(patience=0.05), anyio.Event()
 
-    async def bring(*given: object) -> None:
+    async def bring(*given: object) -> list[str]:
         try:
             await anyio.sleep_forever()
         finally:
             stopped.set()
+        return []
 
     async with anyio.create_task_group() as expected.tasks:
         expected.expect(Path("/nowhere"), bring, lambda *given: None)
         with anyio.fail_after(10):
             await stopped.wait()
             await anyio.wait_all_tasks_blocked()
-        assert not await expected.join(Path("/nowhere"), lambda *said: None, None)
+        assert await expected.join(Path("/nowhere"), lambda *said: None, None) is None
 
 
 async def test_what_goes_wrong_is_said_to_the_order_that_waits(host: GitHost, volume: Path) -> None:
@@ -247,6 +248,36 @@ async def test_what_goes_wrong_is_said_to_the_order_that_waits(host: GitHost, vo
         # That was nobody's last word: the next order asks anew.
         host.create("missing", SAMPLE)
         assert (await Opener(host, checkouts)(name="missing")).root.is_dir()
+
+
+async def test_who_joins_hears_that_the_repository_has_moved(host: GitHost, volume: Path) -> None:
+    host.create("renamed", SAMPLE)
+    asked, go_on = host.answer, anyio.Event()
+
+    def moved(method: str, target: str, headers: Any, body: bytes) -> tuple[int, list[Any], bytes]:
+        if "/sample/" in target:
+            there = f"http://{host.name}{target.replace('/sample/', '/renamed/')}"
+            return 301, [("Location", there)], b""
+        return asked(method, target, headers, body)
+
+    host.answer = moved  # type: ignore[method-assign]  # the host's own address for it
+    checkouts = a_server(host, volume, timedelta(hours=1))
+
+    async def token() -> None:
+        await go_on.wait()
+
+    async with running(checkouts):
+        await anyio.lowlevel.checkpoint()
+        expect(checkouts, host, token=token)
+        async with anyio.create_task_group() as orders:
+
+            async def come() -> None:
+                checkout = await Opener(host, checkouts)()
+                assert [note for note in checkout.notes if "has moved to" in note]
+
+            orders.start_soon(come)
+            await anyio.wait_all_tasks_blocked()
+            go_on.set()
 
 
 async def test_what_is_wrong_with_one_order_is_not_said_to_another(host: GitHost, volume: Path) -> None:
