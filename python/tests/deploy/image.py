@@ -240,8 +240,9 @@ def builder(context: Context) -> Iterator[Builder]:
 def inside(environment: Mapping[str, str], user: str, program: Sequence[str], *limits: str) -> list[str]:
     """The command that becomes `program` in `root`, as a container's process would be: this environment alone."""
     number = user.partition(":")[0]
+    chroot = shutil.which("chroot", path=f"{os.environ['PATH']}:{PATH}") or "chroot"  # where not everybody looks
     return [
-        "chroot", "root", "setpriv", f"--reuid={number}", f"--regid={user.partition(':')[2] or number}",
+        chroot, "root", "setpriv", f"--reuid={number}", f"--regid={user.partition(':')[2] or number}",
         "--clear-groups", *limits, "env", "-i", *(f"{name}={value}" for name, value in environment.items()), *program,
     ]  # fmt: skip
 

@@ -1,5 +1,5 @@
 """First clones that begin when an order is accepted, while it is on its way to its slot. Whoever opens a checkout of
-such a repository meanwhile joins. Knows no git: what brings a mirror is given."""
+such a repository meanwhile joins. What brings a mirror is given."""
 
 import logging
 import math
@@ -11,6 +11,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from ..domain.errors import StepFailed, WorkOrderError
+from ..tracing import span
 from .child import Progress
 from .mirror import TakeFiles
 
@@ -78,7 +79,9 @@ class Expected:
         takers = [take] if take else []
         coming.takers += takers
         try:
-            await coming.over.wait()
+            # The clone itself belongs to the request that filed the order; in the order's own trace it is the wait.
+            with span("git clone", outside=True, joined=True):
+                await coming.over.wait()
         finally:
             coming.listeners.remove(progress)
             for one in takers:
