@@ -86,6 +86,10 @@ def trouble_of(function: str, code: str, message: str, details: str) -> Trouble:
     """What an error answer means; `code` is SQLSTATE, PostgREST's own, or the HTTP status where there is no other."""
     if code.startswith("PT"):
         return Trouble(Refusal(message, details))
+    if not code:  # PostgREST lost its own connection in the middle of the call: there is no SQLSTATE of that
+        return Trouble(
+            StoreUnavailable("The database broke off while it answered.", next_action=_TRY_AGAIN), passing=True
+        )
     if _MISSING.fullmatch(code):
         return Trouble(SchemaMissing(function))
     if code.startswith("PGRST30") and "3 parts" in message:

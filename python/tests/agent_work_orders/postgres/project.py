@@ -90,7 +90,14 @@ class Project:
         return f"host={self._folder} user=postgres dbname={database}"
 
     def connect(self, database: str = "postgres") -> "psycopg.Connection[Any]":
-        return psycopg.connect(self.dsn(database), autocommit=True)
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                return psycopg.connect(self.dsn(database), autocommit=True)
+            except psycopg.OperationalError as error:  # it recovers from a crash of a test's
+                if "not yet accepting" not in str(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
 
     def run(self, sql: str, database: str = "postgres") -> None:
         """A text of any number of statements, as somebody pastes them into the SQL editor."""
