@@ -97,7 +97,7 @@ class Project:
             except psycopg.OperationalError as error:  # it recovers from a crash of a test's
                 if "not yet accepting" not in str(error) or time.monotonic() > deadline:
                     raise
-                time.sleep(0.1)
+                time.sleep(0.1)  # fact: Postgres accepts connections
 
     def run(self, sql: str, database: str = "postgres") -> None:
         """A text of any number of statements, as somebody pastes them into the SQL editor."""
