@@ -53,6 +53,11 @@ class _Wanted:
     options: RepositoryOptions
     wish: Wish
 
+    @property
+    def subdir(self) -> str:
+        """Empty unless it alone is wanted on disk."""
+        return self.order.working_subdir or "" if self.options.sparse else ""
+
 
 @dataclass(frozen=True)
 class _Found:
@@ -370,10 +375,9 @@ class GitCheckouts:
         return OrderState(base_branch, base, ready=False)
 
     def _opening(self, wanted: _Wanted, start: Start, remote: Remote, progress: Progress) -> Opening:
-        order, options = wanted.order, wanted.options
         return Opening(
-            self._shop, wanted.mirror, wanted.root, order.agent_work_order_id, wanted.repository, wanted.branch,
-            options, order.working_subdir or "" if options.sparse else "", remote, progress, start,
+            self._shop, wanted.mirror, wanted.root, wanted.order.agent_work_order_id, wanted.repository, wanted.branch,
+            wanted.options, wanted.subdir, remote, progress, start,
         )  # fmt: skip
 
     def _finish(self, wanted: _Wanted, opening: Opening, opened: Opened) -> GitCheckout:
@@ -384,11 +388,9 @@ class GitCheckouts:
 
     def _wants_all(self, wanted: _Wanted) -> bool:
         """Whether a first clone may bring the order's files along: all of the default branch, for the server's user."""
-        order, options = wanted.order, wanted.options
-        in_part = (
-            options.partial_clone or options.submodules or options.lfs or (options.sparse and order.working_subdir)
-        )
-        return not in_part and order.base_branch is None and self._shop.owner is None
+        options = wanted.options
+        in_part = options.partial_clone or options.submodules or options.lfs or wanted.subdir
+        return not in_part and wanted.order.base_branch is None and self._shop.owner is None
 
     def _to_prepare(self, options: RepositoryOptions) -> int:
         """How many checkouts are kept ready. What is fetched for each order anew cannot be."""

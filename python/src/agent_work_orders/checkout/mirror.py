@@ -186,7 +186,7 @@ class Mirror:
     async def _clone(self, remote: Remote, progress: Progress, files: TakeFiles | None = None) -> None:
         """Into a temporary name, which only the rename at the end makes a mirror."""
         draft = self._directory / f".{self.name}.{secrets.token_hex(4)}.tmp"
-        started_at = time.time()
+        started_at, is_clear = time.time(), False
         try:
             # A clone learns the remote's HEAD and gets everything in one conversation.
             cloned = await self._git.run(
@@ -198,16 +198,16 @@ class Mirror:
             if cloned.exit_code and _CLONED not in cloned.stderr:
                 raise failure("clone", cloned.exit_code, cloned.stderr, remote.host)
             left = await run_sync(self._move_in, draft, started_at, files)
+            is_clear = not left
             for old in left:
                 for lost in await repair.bring_over(self._git, old, draft / ".git", self._clone_limit):
                     self._notes.append(f"{lost} could not be read any more when the mirror was mended.")
             if left:
                 await run_sync(repair.put_in_place, draft / ".git", self.path, left)
-                await run_sync(self._clear_drafts)
-        except BaseException:
-            with CancelScope(shield=True):
-                await run_sync(self._clear_drafts)
-            raise
+        finally:
+            if not is_clear:
+                with CancelScope(shield=True):
+                    await run_sync(self._clear_drafts)
 
     def _move_in(self, draft: Path, started_at: float, files: TakeFiles | None) -> list[Path]:
         """Makes a finished clone the mirror, unless there are damaged ones whose work has to be brought over first."""

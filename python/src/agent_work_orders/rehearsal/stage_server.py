@@ -11,6 +11,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .model_line import HANG_UP
 
+# Claude Code asks an overloaded model again after some seconds, on the same connection. uvicorn by itself closes it after
+# five: met in the middle, that is a model that cannot be reached.
+SECONDS_BETWEEN_REQUESTS = 75
 SECONDS_FOR_OPEN_ANSWERS = 3
 
 
@@ -29,6 +32,7 @@ class StageServer(uvicorn.Server):
             proxy_headers=False,
             server_header=False,
             timeout_graceful_shutdown=SECONDS_FOR_OPEN_ANSWERS,
+            timeout_keep_alive=SECONDS_BETWEEN_REQUESTS,
         )
         super().__init__(config)
         self._listening = anyio.Event()
