@@ -11,8 +11,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .model_line import HANG_UP
 
-# Claude Code asks an overloaded model again after some seconds, on the same connection. uvicorn by itself closes it after
-# five: met in the middle, that is a model that cannot be reached.
+# Claude Code asks an overloaded model again after some seconds, on the same connection. uvicorn by itself closes it
+# after five: met in the middle, that is a model that cannot be reached.
 SECONDS_BETWEEN_REQUESTS = 75
 SECONDS_FOR_OPEN_ANSWERS = 3
 
